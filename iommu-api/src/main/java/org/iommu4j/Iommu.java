@@ -83,7 +83,11 @@ public interface Iommu extends AutoCloseable {
      * Makes an empty domain that fits the device and can do what the flags ask; the device is not attached.
      *
      * <p>Without flags it is {@link #allocate(DomainType, IommuDevice)} [allocate-flags-1]. A driver that has no such
-     * abilities takes no flags.
+     * abilities takes no flags, as by default: any flag is refused with EOPNOTSUPP, also of another type.
+     *
+     * <p>A call may be wrong in several ways. ENODEV comes before all others: what does not belong to this driver, or
+     * what is over, has no abilities to ask for. EINVAL comes before EOPNOTSUPP: what makes no sense on any unit is
+     * not asked of this one. ENOSPC and ENOMEM come last.
      *
      * @param flags the abilities that the domain must have
      * @throws IommuException as {@link #allocate(DomainType, IommuDevice)}; EOPNOTSUPP when the device's unit can't do
@@ -91,10 +95,12 @@ public interface Iommu extends AutoCloseable {
      *     DomainType#UNMANAGED} [allocate-flags-3]
      */
     default IommuDomain allocate(DomainType type, IommuDevice device, Set<DomainFlag> flags) {
+        IommuDomain domain = allocate(type, device);
         if (!flags.isEmpty()) {
+            domain.close();
             throw new IommuException(Errno.EOPNOTSUPP, "the driver " + vendor() + " has no domains with " + flags);
         }
-        return allocate(type, device);
+        return domain;
     }
 
     /**

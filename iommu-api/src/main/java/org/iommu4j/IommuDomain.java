@@ -134,7 +134,9 @@ public interface IommuDomain extends AutoCloseable {
      *
      * <p>The gather gets the range that was unmapped and no more [unmap-6]. Tables that become empty ride on the
      * gather, and their frames are not used again before {@link #sync} [unmap-7]. When the gather has no room, the
-     * driver syncs it itself [unmap-8].
+     * driver syncs it itself [unmap-8]. A table becomes empty in this sense when one call unmaps all that it covers,
+     * mapped or not before. One that several calls have emptied piece by piece may stay, until a call covers it, a
+     * large page takes its place or the domain is closed; the top table stays until then.
      *
      * @return bytes unmapped [unmap-9]; 0 when nothing is mapped at {@code iova}, when the arguments are not aligned to
      *     the smallest page, when the size is 0, when the range leaves the aperture, or when the domain has no page

@@ -6,6 +6,19 @@ package org.iommu4j;
  *
  * <p>A gather is allocated once by its user and reused, so that unmapping allocates nothing. It belongs to one thread
  * and, between two {@link IommuDomain#sync}s, to one domain. Source: {@code struct iommu_iotlb_gather}.
+ *
+ * <p>The user only makes it, passes it to {@link IommuDomain#unmap} and has it synced. A driver fills and empties it:
+ *
+ * <ol>
+ *   <li>{@code unmap} adds what it unmapped by {@link #addRange}, and each table that no entry leads to any more by
+ *       {@link #addFrame}: one entry a table, whatever its size, so that nothing is written into the table's frames,
+ *       which the hardware may still read. When there is no room, it syncs the gather and adds the table then.
+ *   <li>{@code sync} has the hardware forget the range, and what it knows of tables where tables wait. Then it gives
+ *       each table back, {@code free(frame(i), order(i))} of its {@link org.iommu4j.platform.FrameAllocator}, and calls
+ *       {@link #reset}.
+ *   <li>Where the invalidation fails, {@code sync} gives nothing back: it counts {@link #totalFrames} among {@link
+ *       Iommu#quarantinedFrames} and calls {@link #reset}.
+ * </ol>
  */
 public final class IotlbGather {
     /** How many tables can wait for the flush; a driver syncs by itself when they are used up. */
@@ -29,7 +42,7 @@ public final class IotlbGather {
         reset();
     }
 
-    /** Empties the gather. */
+    /** Empties the gather; frees nothing, and so is the driver's to call. */
     public void reset() {
         frameCount = 0;
         start = -1L;

@@ -29,6 +29,10 @@ public interface IommuVendor {
 
     /**
      * Returns whether something in the facts is this vendor's: its table, or a unit that Linux shows [recognises-1].
+     *
+     * <p>A shown unit is known by its name alone, since {@link ShownUnit} keeps no attributes and a log shows none.
+     * This and {@link #describeSysfsUnit} agree about each unit that Linux shows: what is read there is recognised
+     * here, by the names that the driver gives its units.
      */
     default boolean recognises(HostFacts facts) {
         return claims(facts.firmware());
@@ -43,6 +47,10 @@ public interface IommuVendor {
 
     /**
      * Reads what Linux shows of a unit under {@code /sys/class/iommu}.
+     *
+     * <p>Every vendor on the path is asked about every unit, until one reads it or refuses it. A unit is this vendor's
+     * by its name, or by attributes that units of this name alone have; {@link #recognises} must agree. Only then is
+     * anything about it malformed: what is a stranger's is empty, whatever its attributes are.
      *
      * @param name the unit's directory, for example {@code dmar0}
      * @param attributes contents of the files below it by path, for example {@code intel-iommu/cap}; not to be trusted

@@ -151,6 +151,29 @@ public enum Ability {
             assertThat(bench.iommu().probe(nothing)).isEmpty();
         }
     },
+    /** Firmware has memory mapped one to one for some device; what and whose is a trait of its own. */
+    DIRECT_REGIONS("no device has a region that is to be mapped one to one") {
+        @Override
+        void assertConsequence(Bench bench) {
+            for (DeviceId id : bench.ids()) {
+                assertThat(bench.probe(id).reservedRegions())
+                        .as("regions of %s", id)
+                        .noneMatch(region -> region.type().mapped());
+            }
+        }
+    },
+    /** The driver keeps devices from users whose memory must always stay mapped one to one; there is such a device. */
+    KEEPS_DIRECT_DEVICES("a domain of a user takes a device whose memory must stay mapped one to one") {
+        @Override
+        void assertConsequence(Bench bench) {
+            for (DeviceId id : bench.ids()) {
+                if (bench.traits().isDirect(id)) {
+                    IommuDevice device = bench.probe(id);
+                    bench.attach(bench.iommu().allocate(DomainType.UNMANAGED, device), device);
+                }
+            }
+        }
+    },
     /** A domain takes one of a limited number of ids when it is allocated, fewer than 70,000. */
     ID_PER_DOMAIN("2,000 domains without tables can be there at once") {
         @Override

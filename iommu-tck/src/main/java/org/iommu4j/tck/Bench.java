@@ -85,7 +85,10 @@ public final class Bench implements Account {
         return new Bench(subject.withPorts(ports), steps, true);
     }
 
-    /** Returns the devices behind units: the first one, then first one behind another unit if any, then the rest. */
+    /**
+     * Returns the devices behind units that users can have: the first one, then first one behind another unit if any,
+     * then the rest.
+     */
     private static List<DeviceId> translatedDevices(Subject subject) {
         List<DeviceId> found = new ArrayList<>();
         List<String> units = new ArrayList<>();
@@ -100,6 +103,14 @@ public final class Bench implements Account {
             if (device.unit().isPresent()) {
                 found.add(device.id());
                 units.add(device.unit().get());
+            }
+        }
+        if (subject.traits().has(Ability.KEEPS_DIRECT_DEVICES)) {
+            for (int i = found.size() - 1; i >= 0; i--) {
+                if (subject.traits().isDirect(found.get(i))) {
+                    found.remove(i);
+                    units.remove(i);
+                }
             }
         }
         for (int i = 1; i < found.size(); i++) {
@@ -163,7 +174,7 @@ public final class Bench implements Account {
         return iommu;
     }
 
-    /** Returns the ids of all devices behind units; the bench's two come first. */
+    /** Returns the ids of all devices behind units that users can have; the bench's two come first. */
     public List<DeviceId> ids() {
         return List.copyOf(ids);
     }

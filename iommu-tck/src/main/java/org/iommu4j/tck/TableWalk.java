@@ -3,7 +3,7 @@ package org.iommu4j.tck;
 
 import java.util.function.LongUnaryOperator;
 import org.iommu4j.device.DeviceId;
-import org.iommu4j.platform.RegisterSpace;
+import org.iommu4j.platform.RegisterWindow;
 
 /**
  * A walk of a unit's tables, written apart from its driver and its silicon: a second witness of what a device reaches.
@@ -11,12 +11,12 @@ import org.iommu4j.platform.RegisterSpace;
 @FunctionalInterface
 public interface TableWalk {
     /**
-     * Walks as the hardware would, from the unit's registers on.
+     * Walks for a read without PASID as the hardware would, from the unit's registers on.
      *
-     * @param registers the unit's registers
+     * @param registers those of the device's unit
      * @param memory loads a word by its physical address, as the unit sees it
      * @param device whose address space
      * @return the physical address of the byte, or {@link org.iommu4j.IommuDomain#UNMAPPED}
      */
-    long translate(RegisterSpace registers, LongUnaryOperator memory, DeviceId device, long iova);
+    long translate(RegisterWindow registers, LongUnaryOperator memory, DeviceId device, long iova);
 }

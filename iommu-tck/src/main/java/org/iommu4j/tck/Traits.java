@@ -2,9 +2,14 @@
 package org.iommu4j.tck;
 
 import java.util.EnumSet;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import org.iommu4j.ReservedRegion;
+import org.iommu4j.device.DeviceId;
 
 /**
  * What a driver makes of one machine, as its vendor says it: the kit holds the driver to it.
@@ -19,6 +24,8 @@ import java.util.Set;
  * @param tables where tables are
  * @param enforcement what a domain answers when it is asked to block no-snoop
  * @param snoopedWalks whether the unit snoops the CPU caches when it walks; if not, the driver has to write back
+ * @param directRegions by device, memory that firmware has mapped one to one, with that mapping's rights; sorted by
+ *     start, and a device that is not named has none
  * @param abilities what the driver and its unit can do
  * @param walk a walk of the tables that is independent of the silicon, as a second witness
  * @param guestTables what a guest does; there when domains nest
@@ -32,6 +39,7 @@ public record Traits(
         Tables tables,
         Enforcement enforcement,
         boolean snoopedWalks,
+        Map<DeviceId, List<ReservedRegion>> directRegions,
         Set<Ability> abilities,
         Optional<TableWalk> walk,
         Optional<GuestTables> guestTables) {
@@ -113,12 +121,29 @@ public record Traits(
         } else if (all.contains(Ability.ENFORCEMENT)) {
             throw new IllegalArgumentException("ENFORCEMENT is said by the trait enforcement, which is ABSENT");
         }
+        if (directRegions.values().stream()
+                .flatMap(List::stream)
+                .anyMatch(region -> !region.type().mapped())) {
+            throw new IllegalArgumentException("direct regions " + directRegions + ", expected types that are mapped");
+        }
+        directRegions = Map.copyOf(directRegions);
+        if (!directRegions.isEmpty()) {
+            all.add(Ability.DIRECT_REGIONS);
+        } else if (all.contains(Ability.DIRECT_REGIONS)) {
+            throw new IllegalArgumentException("DIRECT_REGIONS is said by the trait directRegions, which is empty");
+        }
         abilities = Set.copyOf(all);
     }
 
     /** Returns whether the driver and its unit can do something. */
     public boolean has(Ability ability) {
         return abilities.contains(ability);
+    }
+
+    /** Returns whether a device has memory that must always stay mapped one to one. */
+    public boolean isDirect(DeviceId device) {
+        return directRegions.getOrDefault(device, List.of()).stream()
+                .anyMatch(region -> region.type() == ReservedRegion.Type.DIRECT);
     }
 
     /** Returns the last IOVA that can be mapped, inclusive. */
@@ -143,7 +168,8 @@ public record Traits(
         builder.enforcement = enforcement;
         builder.snoopedWalks = snoopedWalks;
         builder.abilities.addAll(abilities);
-        builder.abilities.remove(Ability.ENFORCEMENT);
+        builder.directRegions.putAll(directRegions);
+        builder.abilities.removeAll(Set.of(Ability.ENFORCEMENT, Ability.DIRECT_REGIONS));
         builder.walk = walk;
         builder.guestTables = guestTables;
         return builder;
@@ -159,6 +185,7 @@ public record Traits(
         private Tables tables = Tables.IN_FRAMES;
         private Enforcement enforcement = Enforcement.ABSENT;
         private boolean snoopedWalks = true;
+        private final Map<DeviceId, List<ReservedRegion>> directRegions = new HashMap<>();
         private final EnumSet<Ability> abilities = EnumSet.noneOf(Ability.class);
         private Optional<TableWalk> walk = Optional.empty();
         private Optional<GuestTables> guestTables = Optional.empty();
@@ -213,6 +240,12 @@ public record Traits(
             return this;
         }
 
+        /** Says what memory firmware has mapped one to one for a device, sorted by start. */
+        public Builder directRegions(DeviceId device, ReservedRegion... regions) {
+            directRegions.put(device, List.of(regions));
+            return this;
+        }
+
         /** Adds abilities. */
         public Builder can(Ability... more) {
             abilities.addAll(Set.of(more));
@@ -246,6 +279,7 @@ public record Traits(
                     tables,
                     enforcement,
                     snoopedWalks,
+                    directRegions,
                     abilities,
                     walk,
                     guestTables);

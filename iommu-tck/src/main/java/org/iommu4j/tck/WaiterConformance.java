@@ -92,6 +92,17 @@ public abstract class WaiterConformance extends PortConformance {
         assertThat(again.count).as("looks at what holds already").isEqualTo(1);
     }
 
+    /** Looking at registers is no waiting. */
+    @Test
+    @Promise("registers-4")
+    void hardwareDoesNotWorkOnWhileSomebodyLooks() {
+        Pending pending = newPending();
+        for (int i = 0; i < 100; i++) {
+            assertThat(pending.done().getAsBoolean()).as("done at look %d", i).isFalse();
+        }
+        assertThat(pending.waiter().await(pending.done(), PLENTY)).isTrue();
+    }
+
     @Test
     @Promise("waiter-1")
     void aTimeOutIsTheSameEachTime() {

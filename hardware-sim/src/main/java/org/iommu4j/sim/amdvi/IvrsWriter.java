@@ -4,6 +4,7 @@ package org.iommu4j.sim.amdvi;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import org.iommu4j.pci.PciAddress;
 
 /**
@@ -28,6 +29,11 @@ public final class IvrsWriter {
     private static final int ENTRY_SPECIAL = 72;
     private static final int SPECIAL_IOAPIC = 1;
     private static final int SPECIAL_HPET = 2;
+
+    private static final int IVMD_BYTES = 32;
+    private static final int IVMD_SELECT = 0x21;
+    private static final int LENGTH_AT = 4;
+    private static final int CHECKSUM_AT = 9;
 
     private final ByteBuffer table = ByteBuffer.allocate(CAPACITY).order(ByteOrder.LITTLE_ENDIAN);
 
@@ -62,6 +68,25 @@ public final class IvrsWriter {
         writer.devices(iommu, lastRequesterId, southbridge);
         writer.endBlock(extended);
         return writer.finish();
+    }
+
+    /**
+     * Adds memory that one function uses to a table: a block of type 21h, section 5.2.3.
+     *
+     * @param ivrs the table
+     * @param function whose requests use the memory, of segment 0
+     * @param flags unity 0, readable 1, writable 2, exclusion range 3
+     * @param start physical address of its first byte
+     * @param size bytes
+     */
+    public static byte[] withMemory(byte[] ivrs, PciAddress function, int flags, long start, long size) {
+        byte[] longer = Arrays.copyOf(ivrs, ivrs.length + IVMD_BYTES);
+        ByteBuffer bytes = ByteBuffer.wrap(longer).order(ByteOrder.LITTLE_ENDIAN);
+        bytes.putInt(LENGTH_AT, longer.length).position(ivrs.length);
+        bytes.put((byte) IVMD_SELECT).put((byte) flags).putShort((short) IVMD_BYTES);
+        bytes.putShort((short) function.requesterId()).putShort((short) 0).putLong(0);
+        bytes.putLong(start).putLong(size);
+        return withChecksum(longer);
     }
 
     private void header() {
@@ -131,14 +156,19 @@ public final class IvrsWriter {
 
     private byte[] finish() {
         byte[] bytes = new byte[table.position()];
-        table.putInt(4, bytes.length);
+        table.putInt(LENGTH_AT, bytes.length);
         table.flip();
         table.get(bytes);
+        return withChecksum(bytes);
+    }
+
+    private static byte[] withChecksum(byte[] bytes) {
+        bytes[CHECKSUM_AT] = 0;
         int sum = 0;
         for (byte b : bytes) {
             sum += b;
         }
-        bytes[9] = (byte) -sum;
+        bytes[CHECKSUM_AT] = (byte) -sum;
         return bytes;
     }
 }

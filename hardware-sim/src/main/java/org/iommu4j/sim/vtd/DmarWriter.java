@@ -9,8 +9,8 @@ import java.util.Objects;
 /**
  * Writes the DMAR table that firmware provides for a built-in machine.
  *
- * <p>Source: VT-d chapter 8: 8.1 DMAR, 8.3 DRHD, 8.3.1 device scope. It has only the parts that such machines need:
- * remapping hardware units with PCI scopes in segment 0.
+ * <p>Source: VT-d chapter 8: 8.1 DMAR, 8.3 DRHD, 8.3.1 device scope, 8.4 RMRR. It has only the parts that such machines
+ * need: remapping hardware units and reserved memory with PCI scopes in segment 0.
  */
 public final class DmarWriter {
     private static final int HEADER_BYTES = 48;
@@ -20,13 +20,15 @@ public final class DmarWriter {
     private static final int MAX_BYTES = 512;
 
     private static final int FLAG_INTR_REMAP = 1;
+    private static final int RMRR_BYTES = 24;
     private static final int DRHD = 0;
+    private static final int RMRR = 1;
     private static final int FLAG_INCLUDE_PCI_ALL = 1;
     private static final int SCOPE_ENDPOINT = 1;
     private static final int SCOPE_BRIDGE = 2;
 
     private final ByteBuffer bytes = ByteBuffer.allocate(MAX_BYTES).order(ByteOrder.LITTLE_ENDIAN);
-    private int unitAt = HEADER_BYTES;
+    private int structureAt = HEADER_BYTES;
 
     /**
      * Starts a table with interrupt remapping.
@@ -47,19 +49,33 @@ public final class DmarWriter {
 
     /** Adds a unit; the one for all functions that no other unit names must be the last. */
     public DmarWriter unit(long registerBase, boolean includeAll) {
-        unitAt = bytes.position();
+        structureAt = bytes.position();
         bytes.putShort((short) DRHD).putShort((short) DRHD_BYTES);
         bytes.put((byte) (includeAll ? FLAG_INCLUDE_PCI_ALL : 0)).put((byte) 0).putShort((short) 0);
         bytes.putLong(registerBase);
         return this;
     }
 
-    /** Adds an endpoint to the unit added last: device and function at each step from the start bus down. */
+    /**
+     * Adds memory that stays mapped one to one for the endpoints added next; such memory comes after all units.
+     *
+     * @param base physical address of its first byte
+     * @param limit physical address of its last byte
+     */
+    public DmarWriter reservedMemory(long base, long limit) {
+        structureAt = bytes.position();
+        bytes.putShort((short) RMRR).putShort((short) RMRR_BYTES);
+        bytes.putShort((short) 0).putShort((short) 0);
+        bytes.putLong(base).putLong(limit);
+        return this;
+    }
+
+    /** Adds an endpoint to the structure added last: device and function at each step from the start bus down. */
     public DmarWriter endpoint(int startBus, int... path) {
         return scope(SCOPE_ENDPOINT, startBus, path);
     }
 
-    /** Adds a bridge, and so everything below it, to the unit added last. */
+    /** Adds a bridge, and so everything below it, to the structure added last. */
     public DmarWriter bridge(int startBus, int... path) {
         return scope(SCOPE_BRIDGE, startBus, path);
     }
@@ -71,7 +87,7 @@ public final class DmarWriter {
         for (int step : path) {
             bytes.put((byte) step);
         }
-        bytes.putShort(unitAt + 2, (short) (bytes.position() - unitAt));
+        bytes.putShort(structureAt + 2, (short) (bytes.position() - structureAt));
         return this;
     }
 

@@ -51,7 +51,10 @@ final class QemuMachine implements DmaMachine {
     /** What hardware-sim gives the kernel: the first half of memory but for the lowest MiB. */
     private static final long KERNEL_FRAMES = 1L << 20;
 
-    /** QEMU does what a register write asks for before it answers: what it has not done by then it never will. */
+    /**
+     * QEMU does what a register write asks for before it answers: what it has not done by then it never will. Nothing
+     * is left for a wait, so that the kit of waiters has nothing to test here.
+     */
     private static final int MOST_POLLS = 100;
 
     private final Qemu qemu;

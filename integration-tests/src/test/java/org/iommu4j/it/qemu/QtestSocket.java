@@ -155,28 +155,12 @@ final class QtestSocket implements AutoCloseable {
 
     // Accesses
 
-    int read8(long address) {
-        return (int) number(ask("readb " + hex(address)));
-    }
-
-    int read16(long address) {
-        return (int) number(ask("readw " + hex(address)));
-    }
-
     int read32(long address) {
         return (int) number(ask("readl " + hex(address)));
     }
 
     long read64(long address) {
         return number(ask("readq " + hex(address)));
-    }
-
-    void write8(long address, int value) {
-        post("writeb " + hex(address) + " " + hex(value & 0xff));
-    }
-
-    void write16(long address, int value) {
-        post("writew " + hex(address) + " " + hex(value & 0xffff));
     }
 
     void write32(long address, int value) {

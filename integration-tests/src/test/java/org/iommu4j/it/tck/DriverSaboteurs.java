@@ -7,6 +7,7 @@ import static org.iommu4j.it.tck.Refusals.swap;
 
 import java.lang.reflect.Proxy;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.IdentityHashMap;
@@ -192,6 +193,26 @@ final class DriverSaboteurs {
                                 ? call.proceed()
                                 : call.with(1, new int[] {call.argument(1, int[].class)[0]})
                                         .proceed()),
+                of(
+                        "probe-2",
+                        "knows two aliases",
+                        "probe",
+                        call -> call.count() < 2 || call.argument(1, int[].class).length < 3
+                                ? call.proceed()
+                                : call.with(1, Arrays.copyOf(call.argument(1, int[].class), 2))
+                                        .proceed()),
+                of(
+                        "probe-2",
+                        "knows the first alias and the last",
+                        "probe",
+                        call -> {
+                            if (call.count() < 2 || call.argument(1, int[].class).length < 3) {
+                                return call.proceed();
+                            }
+                            int[] all = call.argument(1, int[].class);
+                            return call.with(1, new int[] {all[0], all[all.length - 1]})
+                                    .proceed();
+                        }),
                 with("probe-3", "refuses an alias that it has seen", "probe", () -> {
                     Map<Integer, Object> seen = new HashMap<>();
                     return call -> {
@@ -425,6 +446,17 @@ final class DriverSaboteurs {
                                 fault.write(),
                                 fault.reason(),
                                 fault.description())),
+                report(
+                                "forgets PASIDs",
+                                fault -> new DmaFault(
+                                        fault.unit(),
+                                        fault.requester(),
+                                        DmaFault.NO_PASID,
+                                        fault.address(),
+                                        fault.write(),
+                                        fault.reason(),
+                                        fault.description()))
+                        .where(Ability.FAULT_PASIDS),
                 report(
                         "reports 32 bits of an address",
                         fault -> new DmaFault(

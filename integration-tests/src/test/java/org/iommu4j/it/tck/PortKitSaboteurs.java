@@ -382,6 +382,16 @@ final class PortKitSaboteurs {
                         window,
                         "read16",
                         call -> (int) call.proceed() == 0xffff ? 0xff : call.proceed()),
+                new PortSabotage("registers-4", "has hardware work while somebody looks", window, "read32", () -> {
+                    AtomicInteger looks = new AtomicInteger();
+                    return call -> looks.incrementAndGet() < 3 ? call.proceed() : -1;
+                }),
+                of("registers-5", "reads zeros from registers that are not there", window, "read8", call -> 0),
+                of("registers-5", "ignores writes of registers that are not there", window, "write16", call -> null),
+                of("registers-5", "writes 32 bits where it has no 16", window, "write16", call -> {
+                    call.real(RegisterWindow.class).write32((int) call.number(0) & ~3, (int) call.number(1));
+                    return null;
+                }),
                 of("read-eight-1", "reads a byte with its sign", window, "read8", call ->
                         (int) (byte) (int) call.proceed()),
                 of("read-sixteen-1", "reads 16 bits with their sign", window, "read16", call ->

@@ -10,6 +10,7 @@ import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.ProcessMemory;
+import org.iommu4j.platform.RegisterSpace;
 import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.platform.Waiter;
@@ -54,6 +55,7 @@ final class PortKits {
                 CachedMemory.class,
                 Frames.class,
                 RegisterWindows.class,
+                WideRegisterWindows.class,
                 Waiting.class,
                 Tables.class,
                 Config.class,
@@ -128,8 +130,60 @@ final class PortKits {
                     -1L,
                     true,
                     true,
+                    true,
                     OptionalLong.of(0x1000),
                     Optional.of(SABOTAGE.get().of(RegisterWindow.class, array.gone())));
+        }
+    }
+
+    /** Of registers of 32 and 64 bits. */
+    static class WideRegisterWindows extends RegisterSpaceConformance {
+        @Override
+        protected Registers newRegisters() {
+            RegisterArray array = new RegisterArray();
+            RegisterSpace wide = (base, size) -> new WideWindow(array.map(base, size));
+            return new Registers(
+                    SABOTAGE.get().of(wide),
+                    SABOTAGE.get().of(wide),
+                    RegisterArray.BASE,
+                    RegisterArray.SIZE,
+                    RegisterArray.READ_ONLY,
+                    RegisterArray.READ_ONLY_VALUE,
+                    RegisterArray.WRITABLE,
+                    -1L,
+                    false,
+                    false,
+                    true,
+                    OptionalLong.of(0x1000),
+                    Optional.empty());
+        }
+    }
+
+    /** Refuses accesses of 8 and 16 bits, as the interface does of itself. */
+    private record WideWindow(RegisterWindow window) implements RegisterWindow {
+        @Override
+        public int read32(int offset) {
+            return window.read32(offset);
+        }
+
+        @Override
+        public long read64(int offset) {
+            return window.read64(offset);
+        }
+
+        @Override
+        public void write32(int offset, int value) {
+            window.write32(offset, value);
+        }
+
+        @Override
+        public void write64(int offset, long value) {
+            window.write64(offset, value);
+        }
+
+        @Override
+        public void release() {
+            window.release();
         }
     }
 
@@ -143,7 +197,8 @@ final class PortKits {
         @Override
         protected Pending newPending() {
             Machine machine = machine();
-            RegisterWindow window = machine.registers().map(0xfed90000L, 0x1000);
+            RegisterWindow window = SABOTAGE.get()
+                    .of(RegisterWindow.class, machine.registers().map(0xfed90000L, 0x1000));
             window.write64(0x20, 0x100000);
             window.write32(0x18, 1 << 30);
             return new Pending(

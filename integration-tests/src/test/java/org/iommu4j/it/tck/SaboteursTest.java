@@ -33,6 +33,9 @@ class SaboteursTest {
                 AttachingSaboteurs.all(),
                 CapabilitySaboteurs.all(),
                 VendorSaboteurs.all(),
+                DirectRegionSaboteurs.all(),
+                FewIdSaboteurs.all(),
+                WalkSaboteurs.all(),
                 PortSaboteurs.all(),
                 SiliconSaboteurs.all());
     }
@@ -47,7 +50,7 @@ class SaboteursTest {
                                 subject + ": " + saboteur, () -> assertCaught(saboteur, subject))));
     }
 
-    /** Returns the ordinary subjects that a saboteur applies to, or else the first rare one, or else capable ones. */
+    /** Returns the subjects of a saboteur: ordinary ones, else the first rare one, else capable ones, else scarce. */
     private static List<Subject> subjects(Saboteur saboteur) {
         List<Subject> ordinary = Subjects.all()
                 .filter(subject -> saboteur.applies().test(subject.traits()))
@@ -59,9 +62,15 @@ class SaboteursTest {
                 .filter(subject -> saboteur.applies().test(subject.traits()))
                 .limit(1)
                 .toList();
-        return !rare.isEmpty()
-                ? rare
-                : Subjects.capable()
+        if (!rare.isEmpty()) {
+            return rare;
+        }
+        List<Subject> capable = Subjects.capable()
+                .filter(subject -> saboteur.applies().test(subject.traits()))
+                .toList();
+        return !capable.isEmpty()
+                ? capable
+                : Subjects.scarce()
                         .filter(subject -> saboteur.applies().test(subject.traits()))
                         .toList();
     }

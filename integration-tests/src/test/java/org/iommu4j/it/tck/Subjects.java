@@ -7,8 +7,10 @@ import static org.iommu4j.tck.Ability.EARLIER_MAPPINGS;
 import static org.iommu4j.tck.Ability.FAULT_PASIDS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
+import static org.iommu4j.tck.Ability.ID_PER_ATTACHMENT;
 import static org.iommu4j.tck.Ability.ID_PER_DOMAIN;
 import static org.iommu4j.tck.Ability.INCOMPATIBLE;
+import static org.iommu4j.tck.Ability.KEEPS_DIRECT_DEVICES;
 import static org.iommu4j.tck.Ability.NEGATIVE_CACHE;
 import static org.iommu4j.tck.Ability.PAGE_REQUESTS;
 import static org.iommu4j.tck.Ability.PASID;
@@ -17,16 +19,27 @@ import static org.iommu4j.tck.Ability.TRANSLATION_CACHE;
 import static org.iommu4j.tck.Ability.TRANSLATION_REQUESTS;
 import static org.iommu4j.tck.Ability.WRITE_ONLY;
 
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Stream;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.Prot;
+import org.iommu4j.ReservedRegion;
 import org.iommu4j.it.domain.Machines;
 import org.iommu4j.it.domain.ScalableMachines;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
+import org.iommu4j.sim.amdvi.IvrsWriter;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.TranslationUnitSpec;
+import org.iommu4j.sim.vtd.DmarWriter;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.iommu4j.tck.Subject;
 import org.iommu4j.tck.Traits;
@@ -42,12 +55,26 @@ final class Subjects {
 
     /** Returns subjects with what no ordinary one has; a saboteur that applies to none of those gets one of these. */
     static Stream<Subject> rare() {
-        return Stream.of(nonCoherentWalk(), cachingMode(), firstStage(), twoUnits(), translationCache(), minimal());
+        return Stream.of(
+                nonCoherentWalk(),
+                cachingMode(),
+                firstStage(),
+                twoUnits(),
+                translationCache(),
+                minimal(),
+                locked(),
+                unityMaps(),
+                walked());
     }
 
     /** Returns subjects with all capabilities; a saboteur that applies to none of the others gets all of these. */
     static Stream<Subject> capable() {
         return Stream.of(capableIntel(), capableAmd());
+    }
+
+    /** Returns a capable subject whose unit runs out of ids; a saboteur that applies to no other gets it. */
+    static Stream<Subject> scarce() {
+        return Stream.of(fewIds());
     }
 
     private static Subject capableIntel() {
@@ -72,7 +99,7 @@ final class Subjects {
                                 Machines.withPasids(AmdViUnitProvider.machine("amd-capable", efr, 0), true)),
                         amd().traits()
                                 .with()
-                                .can(DIRTY_TRACKING, PASID, PAGE_REQUESTS)
+                                .can(DIRTY_TRACKING, PASID, PAGE_REQUESTS, FAULT_PASIDS)
                                 .build())
                 .flat();
     }
@@ -128,6 +155,99 @@ final class Subjects {
                         .can(IDENTITY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, TABLE_READER)
                         .can(EARLIER_MAPPINGS)
                         .build());
+    }
+
+    /** Firmware has memory of a network card mapped one to one; the driver of 6.5 keeps the card from users. */
+    private static Subject locked() {
+        Subject intel = intel();
+        List<FunctionDescription> functions = new ArrayList<>(intel.machine().functions());
+        PciAddress card = new PciAddress(0, 0x1f, 0, 0);
+        functions.add(new FunctionDescription(
+                card,
+                Optional.empty(),
+                ConfigSpaceBuilder.endpoint(0x8086, 0x10d3, ConfigSpaceBuilder.CLASS_ETHERNET)
+                        .build(),
+                Optional.of("dmar0"),
+                false));
+        byte[] dmar = new DmarWriter(46)
+                .unit(intel.machine().units().get(0).registerBase(), true)
+                .reservedMemory(0xe000000, 0xe00ffff)
+                .endpoint(card.bus(), card.device(), card.function())
+                .build();
+        return Subject.of(
+                        intel.machine().withFunctions(functions).withAcpiTables(Map.of("DMAR", dmar)),
+                        Traits.builder()
+                                .addressBits(48)
+                                .enforcement(Enforcement.GRANTED)
+                                .can(IDENTITY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, TABLE_READER)
+                                .can(KEEPS_DIRECT_DEVICES)
+                                .directRegions(
+                                        card, new ReservedRegion(0xe000000, 0xe00ffff, ReservedRegion.Type.DIRECT))
+                                .build())
+                .named("intel-rmrr")
+                .flat()
+                .under(LinuxRelease.of("6.5"));
+    }
+
+    /** All capabilities, 16 domain ids (CAP.ND is 0), and more devices than that. */
+    private static Subject fewIds() {
+        Subject capable = capableIntel();
+        TranslationUnitSpec unit = capable.machine().units().get(0);
+        Map<String, Long> registers = new HashMap<>(unit.registers());
+        registers.put("CAP", unit.register("CAP") & ~7L);
+        List<FunctionDescription> functions =
+                new ArrayList<>(capable.machine().functions());
+        for (int i = 0; i < 16; i++) {
+            functions.add(new FunctionDescription(
+                    new PciAddress(0, 0x1f, i, 0),
+                    Optional.empty(),
+                    ConfigSpaceBuilder.endpoint(0x8086, 0x10d3, ConfigSpaceBuilder.CLASS_ETHERNET)
+                            .build(),
+                    Optional.of(unit.name()),
+                    false));
+        }
+        MachineDescription machine = capable.machine()
+                .withUnits(List.of(new TranslationUnitSpec(
+                        unit.provider(),
+                        unit.name(),
+                        unit.segment(),
+                        unit.registerBase(),
+                        unit.registerSize(),
+                        registers)))
+                .withFunctions(functions);
+        return Subject.of(
+                        machine,
+                        capable.traits().with().can(ID_PER_ATTACHMENT).build())
+                .named("intel-16-ids")
+                .flat();
+    }
+
+    /** A walk of its tables is a witness beside driver and silicon. */
+    private static Subject walked() {
+        Subject intel = intel();
+        return Subject.of(
+                        intel.machine(),
+                        intel.traits().with().walk(WalkSaboteurs::walk).build())
+                .named("intel-walked")
+                .flat();
+    }
+
+    /** Firmware has memory of the second GPU mapped one to one, to read only. */
+    private static Subject unityMaps() {
+        Subject amd = amd();
+        byte[] ivrs = IvrsWriter.withMemory(
+                amd.machine().acpiTables().get("IVRS"), BuiltInTopology.SECOND_GPU, 3, 0xe000000, 0x10000);
+        return Subject.of(
+                        amd.machine().withAcpiTables(Map.of("IVRS", ivrs)),
+                        amd.traits()
+                                .with()
+                                .directRegions(
+                                        BuiltInTopology.SECOND_GPU,
+                                        new ReservedRegion(
+                                                0xe000000, 0xe00ffff, ReservedRegion.Type.DIRECT, Prot.READ))
+                                .build())
+                .named("amd-unity-map")
+                .flat();
     }
 
     /** The second device's unit has no snoop control. */

@@ -3,6 +3,7 @@ package org.iommu4j.amd.conformance;
 
 import static org.iommu4j.tck.Ability.COMPLETION;
 import static org.iommu4j.tck.Ability.DIRTY_TRACKING;
+import static org.iommu4j.tck.Ability.FAULT_PASIDS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
 import static org.iommu4j.tck.Ability.ID_PER_DOMAIN;
@@ -16,7 +17,11 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
+import org.iommu4j.Prot;
+import org.iommu4j.ReservedRegion;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
+import org.iommu4j.sim.amdvi.IvrsWriter;
 import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
 import org.iommu4j.sim.spi.FunctionDescription;
@@ -45,6 +50,7 @@ class AmdDriverConformanceTest extends DriverConformance {
     private static Traits.Builder host(int bits) {
         return Traits.builder()
                 .addressBits(bits)
+                .walk(new AmdViWalk())
                 .enforcement(Enforcement.UNCONDITIONAL)
                 .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, ID_PER_DOMAIN);
     }
@@ -52,6 +58,7 @@ class AmdDriverConformanceTest extends DriverConformance {
     private static Traits.Builder guest(int bits) {
         return Traits.builder()
                 .addressBits(bits)
+                .walk(new AmdViWalk())
                 .enforcement(Enforcement.PRETENDED)
                 .can(IDENTITY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, ID_PER_DOMAIN);
     }
@@ -80,13 +87,56 @@ class AmdDriverConformanceTest extends DriverConformance {
         MachineDescription fourLevels = guestTables(4);
         all.addAll(Subject.both(fourLevels, guest(47).build()).toList());
         all.add(Subject.of(guestTables(5), guest(56).build()));
-        all.add(Subject.of(withPasids(fourLevels, true), guest(47).can(PASID).build())
+        all.add(Subject.of(withPasids(fourLevels, true), guest(47).can(PASID, FAULT_PASIDS).build())
                 .named("amd-v2-4, PASIDs, IOTLBs"));
         all.addAll(Subject.both(
                         withPageRequests(withPasids(AmdViUnitProvider.machine("amd-capable", CAPABLE_EFR, 0), true)),
-                        host(64).can(DIRTY_TRACKING, PASID, PAGE_REQUESTS).build())
+                        host(64).can(DIRTY_TRACKING, PASID, PAGE_REQUESTS, FAULT_PASIDS)
+                                .build())
                 .toList());
+        all.addAll(withUnityMaps(
+                Subject.of(AmdViUnitProvider.machine("amd-6", EFR, 0), sixLevels),
+                Subject.of(fourLevels, guest(47).build())));
         return all;
+    }
+
+    /**
+     * Returns subjects with memory that firmware has mapped one to one (IVMD): of the first GPU to read, and of the
+     * second in two parts that overlap and one to write. An exclusion range is mapped too, with every right.
+     */
+    private static List<Subject> withUnityMaps(Subject host, Subject guest) {
+        return Stream.of(host, guest)
+                .map(subject -> Subject.of(
+                                withUnityMaps(subject.machine()),
+                                subject.traits()
+                                        .with()
+                                        .directRegions(BuiltInTopology.GPU, region(0xe000000, 0xe00ffff, Prot.READ))
+                                        .directRegions(
+                                                BuiltInTopology.SECOND_GPU,
+                                                region(0xe100000, 0xe117fff, Prot.READ_WRITE),
+                                                region(0xf000000, 0xf003fff, Prot.WRITE))
+                                        .build())
+                        .named(subject.name() + ", unity maps")
+                        .flat())
+                .toList();
+    }
+
+    private static MachineDescription withUnityMaps(MachineDescription machine) {
+        int unity = 1;
+        int readable = 1 << 1;
+        int writable = 1 << 2;
+        int exclusion = 1 << 3;
+        byte[] ivrs = machine.acpiTables().get("IVRS");
+        ivrs = IvrsWriter.withMemory(ivrs, BuiltInTopology.SECOND_GPU, unity | writable, 0xf000000, 0x4000);
+        ivrs = IvrsWriter.withMemory(ivrs, BuiltInTopology.SECOND_GPU, exclusion, 0xe108000, 0x10000);
+        ivrs = IvrsWriter.withMemory(ivrs, BuiltInTopology.GPU, unity | readable, 0xe000000, 0x10000);
+        ivrs = IvrsWriter.withMemory(
+                ivrs, BuiltInTopology.SECOND_GPU, unity | readable | writable, 0xe100000, 0x10000);
+        return machine.withAcpiTables(Map.of("IVRS", ivrs));
+    }
+
+    private static ReservedRegion region(long start, long end, int prot) {
+        return new ReservedRegion(start, end, ReservedRegion.Type.DIRECT, prot);
     }
 
     /** GATS in 13:12. */

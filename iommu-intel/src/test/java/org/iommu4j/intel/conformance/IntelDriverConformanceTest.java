@@ -7,6 +7,8 @@ import static org.iommu4j.tck.Ability.EARLIER_MAPPINGS;
 import static org.iommu4j.tck.Ability.FAULT_PASIDS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
+import static org.iommu4j.tck.Ability.ID_PER_ATTACHMENT;
+import static org.iommu4j.tck.Ability.KEEPS_DIRECT_DEVICES;
 import static org.iommu4j.tck.Ability.NEGATIVE_CACHE;
 import static org.iommu4j.tck.Ability.PAGE_REQUESTS;
 import static org.iommu4j.tck.Ability.PASID;
@@ -15,6 +17,7 @@ import static org.iommu4j.tck.Ability.WRITE_ONLY;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.iommu4j.LinuxRelease;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.iommu4j.tck.DriverConformance;
@@ -94,21 +97,48 @@ class IntelDriverConformanceTest extends DriverConformance {
         all.add(withDevices(legacy("SC, non-coherent walk", CAP, SC & ~1), true));
         all.addAll(scalable());
         all.addAll(capable());
+        all.addAll(withReservedMemory());
         return all;
     }
 
-    /** Both stages, PRS, and all that devices can have. */
+    /** Before 6.6 the driver keeps the network card from users; a mapping to write could be read too. */
+    private static List<Subject> withReservedMemory() {
+        MachineDescription machine = IntelMachines.withReservedMemory(machine("RMRR", CAP, SC));
+        Traits traits = IntelMachines.withReservedMemory(legacy(CAP, SC));
+        Traits before = IntelMachines.withReservedMemory(
+                traits(CAP, SC).addressBits(48).can(KEEPS_DIRECT_DEVICES).build());
+        return List.of(
+                Subject.of(machine, traits).named("RMRR").flat(),
+                Subject.of(machine, before)
+                        .named("RMRR")
+                        .flat()
+                        .under(LinuxRelease.of("6.5")));
+    }
+
     private static List<Subject> capable() {
+        Subject all = capable("all capabilities", SCALABLE_CAP);
+        Subject few = capable("all capabilities, 16 domain ids", SCALABLE_CAP & ~7L);
+        return List.of(
+                all,
+                all.flat(),
+                Subject.of(
+                                IntelMachines.withNetworkCards(few.machine(), 16),
+                                few.traits().with().can(ID_PER_ATTACHMENT).build())
+                        .named(few.name())
+                        .flat());
+    }
+
+    /** Both stages, PRS, and all that devices can have. */
+    private static Subject capable(String name, long cap) {
         long ecap = SECOND | FIRST | NESTING_PASID_DIRTY | 1L << 29;
-        Subject unit = scalable("all capabilities", SCALABLE_CAP, ecap);
+        Subject unit = scalable(name, cap, ecap);
         Traits traits = unit.traits()
                 .with()
                 .can(PASID, PAGE_REQUESTS, DIRTY_TRACKING, FAULT_PASIDS)
                 .nests(new VtdGuest())
                 .build();
-        Subject all = Subject.of(IntelMachines.withPageRequests(IntelMachines.withPasids(unit.machine(), true)), traits)
-                .named(unit.name());
-        return List.of(all, all.flat());
+        return Subject.of(IntelMachines.withPageRequests(IntelMachines.withPasids(unit.machine(), true)), traits)
+                .named(name);
     }
 
     private static List<Subject> scalable() {
@@ -175,6 +205,7 @@ class IntelDriverConformanceTest extends DriverConformance {
 
     private static Traits.Builder traits(long cap, long ecap) {
         Traits.Builder traits = Traits.builder()
+                .walk(new VtdWalk())
                 .enforcement((ecap >>> 7 & 1) != 0 ? Enforcement.GRANTED : Enforcement.REFUSED)
                 .can(TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION);
         if ((ecap >>> 6 & 1) != 0) {

@@ -3,18 +3,28 @@ package org.iommu4j.intel.conformance;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import org.iommu4j.ReservedRegion;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
+import org.iommu4j.sim.vtd.DmarWriter;
+import org.iommu4j.tck.Traits;
 
 /** VT-d machines whose units or devices are like the built-in ones but for something. */
 final class IntelMachines {
+    private static final PciAddress PORT = new PciAddress(0, 0, 3, 0);
+    private static final PciAddress NETWORK_CARD = new PciAddress(0, 3, 0, 0);
+
     private IntelMachines() {}
 
     /** Returns two units with the same registers: the first device is behind {@code dmar1}, the second behind dmar0. */
@@ -63,6 +73,61 @@ final class IntelMachines {
                                 function.externalFacing())
                         : function)
                 .toList());
+    }
+
+    /**
+     * Returns the machine with a network card, and with memory that firmware has mapped one to one (RMRR): of the card
+     * in two parts that overlap, and of the first GPU.
+     */
+    static MachineDescription withReservedMemory(MachineDescription machine) {
+        Map<String, byte[]> tables = new HashMap<>(machine.acpiTables());
+        tables.put(
+                "DMAR",
+                new DmarWriter(46)
+                        .unit(machine.units().get(0).registerBase(), true)
+                        .reservedMemory(0xe000000, 0xe00ffff)
+                        .endpoint(0, PORT.device(), 0, 0, 0)
+                        .reservedMemory(0xf000000, 0xf03ffff)
+                        .endpoint(0, BuiltInTopology.GPU_PORT.device(), 0, 0, 0)
+                        .reservedMemory(0xe008000, 0xe017fff)
+                        .endpoint(0, PORT.device(), 0, 0, 0)
+                        .build());
+        return withNetworkCards(machine, 1).withAcpiTables(tables);
+    }
+
+    /** Returns the machine with a root port and network cards below it. */
+    static MachineDescription withNetworkCards(MachineDescription machine, int count) {
+        List<FunctionDescription> functions = new ArrayList<>(machine.functions());
+        functions.add(
+                3,
+                new FunctionDescription(
+                        PORT,
+                        Optional.empty(),
+                        ConfigSpaceBuilder.rootPort(0x1b36, 0x000c, 0, NETWORK_CARD.bus(), NETWORK_CARD.bus())
+                                .acs(ConfigSpaceBuilder.ACS_ISOLATING)
+                                .build(),
+                        Optional.of("dmar0"),
+                        false));
+        for (int i = 0; i < count; i++) {
+            functions.add(new FunctionDescription(
+                    new PciAddress(0, NETWORK_CARD.bus(), i, 0),
+                    Optional.of(PORT),
+                    ConfigSpaceBuilder.endpoint(0x8086, 0x10d3, ConfigSpaceBuilder.CLASS_ETHERNET)
+                            .build(),
+                    Optional.of("dmar0"),
+                    false));
+        }
+        return machine.withFunctions(functions);
+    }
+
+    /** Returns traits of {@link #withReservedMemory}: display devices may give theirs up. */
+    static Traits withReservedMemory(Traits traits) {
+        return traits.with()
+                .directRegions(NETWORK_CARD, new ReservedRegion(0xe000000, 0xe017fff, ReservedRegion.Type.DIRECT))
+                .directRegions(
+                        BuiltInTopology.GPU,
+                        new ReservedRegion(0xf000000, 0xf03ffff, ReservedRegion.Type.DIRECT_RELAXABLE))
+                .build();
     }
 
     private static FunctionDescription withPasid(FunctionDescription function, boolean translationCache) {

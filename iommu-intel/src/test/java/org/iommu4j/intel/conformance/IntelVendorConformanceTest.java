@@ -13,8 +13,14 @@ import org.iommu4j.tck.VendorConformance;
 class IntelVendorConformanceTest extends VendorConformance {
     static Stream<Subject> subjects() {
         Traits any = Traits.builder().build();
+        Subject reserved = Subject.of(
+                        IntelMachines.withReservedMemory(VtdUnitProvider.machine(
+                                "intel-rmrr", VtdUnitProvider.CAP_4_LEVEL, VtdUnitProvider.ECAP_SNOOP_CONTROL)),
+                        IntelMachines.withReservedMemory(any));
         return Stream.concat(
-                new VtdUnitProvider().machines().stream().map(machine -> Subject.of(machine, any)),
+                Stream.concat(
+                        new VtdUnitProvider().machines().stream().map(machine -> Subject.of(machine, any)),
+                        Stream.of(reserved, reserved.under(LinuxRelease.of("6.5")))),
                 Stream.of("5.15", "5.19", "6.6", "6.7")
                         .map(release -> Subject.of(
                                         VtdUnitProvider.machine(

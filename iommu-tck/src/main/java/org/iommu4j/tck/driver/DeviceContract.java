@@ -3,7 +3,9 @@ package org.iommu4j.tck.driver;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import org.iommu4j.DmaFault;
@@ -125,37 +127,63 @@ public abstract class DeviceContract {
         assertThat(bench.device().reservedRegions()).as("attached").isEqualTo(regions);
     }
 
-    /** What firmware demands is one to one can be mapped so, and the device then reaches it. */
     @Test
+    @NeedsAbility(Ability.DIRECT_REGIONS)
     @Promise("reserved-1")
+    void whatFirmwareHasMappedOneToOneIsAmongTheRegions(Bench bench) {
+        Map<DeviceId, List<ReservedRegion>> expected = bench.traits().directRegions();
+        Set<DeviceId> ids = new LinkedHashSet<>(bench.ids());
+        ids.addAll(expected.keySet());
+        for (DeviceId id : ids) {
+            assertThat(bench.probe(id).reservedRegions().stream()
+                            .filter(region -> region.type().mapped()))
+                    .as("direct regions of %s", id)
+                    .isEqualTo(expected.getOrDefault(id, List.of()));
+        }
+    }
+
+    /** What firmware demands is one to one can be mapped so, and the device then has those rights and no others. */
+    @Test
+    @NeedsAbility(Ability.DIRECT_REGIONS)
+    @Promise({"reserved-1", "map-5"})
     void whatIsToBeMappedOneToOneCanBe(Bench bench) {
-        for (DeviceId id : bench.ids()) {
+        for (DeviceId id : bench.traits().directRegions().keySet()) {
             IommuDevice device = bench.probe(id);
+            Requester requester = Requester.of(bench.machine(), id);
             IommuDomain domain = bench.iommu().allocate(DomainType.DMA, device);
             bench.attach(domain, device);
             for (ReservedRegion region : device.reservedRegions()) {
-                boolean inMemory = Long.compareUnsigned(
-                                region.end(), bench.subject().machine().memoryBytes())
-                        < 0;
-                if (!region.type().mapped() || !inMemory || (region.prot() & Prot.READ) == 0) {
-                    continue;
-                }
-                long size = region.end() - region.start() + 1;
-                assertThat(size & 0xfff).as("size of %s", region).isZero();
-                if (((region.start() | size) & (bench.granule() - 1)) == 0) {
-                    bench.map(
-                            domain,
-                            region.start(),
-                            region.start(),
-                            bench.granule(),
-                            size / bench.granule(),
-                            region.prot());
-                    bench.store(region.start(), 0x1234);
-                    assertThat(Requester.of(bench.machine(), id).read(region.start(), false))
-                            .isEqualTo(0x1234);
+                if (region.type().mapped()) {
+                    assertCanBeMapped(bench, domain, requester, region);
                 }
             }
         }
+    }
+
+    private static void assertCanBeMapped(
+            Bench bench, IommuDomain domain, Requester requester, ReservedRegion region) {
+        long memory = bench.subject().machine().memoryBytes();
+        long size = region.end() - region.start() + 1;
+        assertThat(Long.compareUnsigned(region.end(), memory))
+                .as("%s is in memory", region)
+                .isNegative();
+        assertThat((region.start() | size) & (bench.granule() - 1))
+                .as("%s is aligned", region)
+                .isZero();
+        bench.assertBlocked(requester, region.start());
+        bench.map(
+                domain, region.start(), region.start(), bench.granule(), size / bench.granule(), region.prot());
+        for (long address : new long[] {region.start(), region.end() & -Long.BYTES}) {
+            bench.store(address, 0x1234);
+            boolean reads = requester.read(address, false) == 0x1234;
+            boolean writes = requester.write(address, 0x5678, false);
+            assertThat(bench.load(address)).as("what is at 0x%x", address).isEqualTo(writes ? 0x5678 : 0x1234);
+            assertThat(writes).as("writes of %s", region).isEqualTo((region.prot() & Prot.WRITE) != 0);
+            if ((region.prot() & Prot.READ) != 0 || bench.traits().has(Ability.WRITE_ONLY)) {
+                assertThat(reads).as("reads of %s", region).isEqualTo((region.prot() & Prot.READ) != 0);
+            }
+        }
+        bench.assertBlocked(requester, region.end() + 1);
     }
 
     @Test

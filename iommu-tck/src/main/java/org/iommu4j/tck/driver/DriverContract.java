@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.IntStream;
 import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
@@ -340,6 +341,8 @@ public abstract class DriverContract {
                 .filter(each -> each.unit()
                         .equals(Optional.of(bench.unitOf(address).spec().name())))
                 .map(FunctionDescription::address)
+                .filter(other -> !bench.traits().has(Ability.KEEPS_DIRECT_DEVICES)
+                        || !bench.traits().isDirect(other))
                 .filter(other -> !other.equals(address)
                         && other.segment() == address.segment()
                         && !but.equals(Optional.of(other)))
@@ -347,13 +350,25 @@ public abstract class DriverContract {
                 .orElse(address);
     }
 
-    /** Returns a function's own requester id, and that of the bridge above it, or of another function of its unit. */
+    /**
+     * Returns a function's own requester id, those of two functions of its device that are not there (phantom
+     * functions), and that of the bridge above it, or of another function of its unit.
+     */
     private static int[] aliases(Bench bench, PciAddress address) {
         PciAddress above =
                 bench.function(address).upstreamBridge().orElseGet(() -> neighbour(bench, address, Optional.empty()));
-        return above.equals(address)
-                ? new int[] {address.requesterId()}
-                : new int[] {address.requesterId(), above.requesterId()};
+        IntStream phantoms = IntStream.range(1, 8)
+                .map(function -> address.requesterId() ^ function)
+                .filter(id -> bench.machine()
+                        .topology()
+                        .function(PciAddress.of(address.segment(), id))
+                        .isEmpty())
+                .limit(2);
+        return IntStream.concat(
+                        IntStream.concat(IntStream.of(address.requesterId()), phantoms),
+                        IntStream.of(above.requesterId()))
+                .distinct()
+                .toArray();
     }
 
     private static void assertTranslates(Bench bench, PciAddress address, int requesterId, long iova, long expected) {

@@ -6,13 +6,20 @@ import static org.iommu4j.tck.Errnos.assertRefused;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import org.iommu4j.DmaFault;
+import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.Prot;
+import org.iommu4j.capability.PasidAttachment;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.sim.spi.RequestFlags;
+import org.iommu4j.sim.spi.Translation;
+import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.tck.Ability;
 import org.iommu4j.tck.Bench;
 import org.iommu4j.tck.NeedsAbility;
@@ -161,17 +168,52 @@ public abstract class FaultContract {
     }
 
     @Test
-    @NeedsAbility({Ability.FAULT_REPORTS, Ability.PASID, Ability.FAULT_PASIDS})
+    @NeedsAbility({Ability.PCI_DEVICES, Ability.FAULT_REPORTS, Ability.PASID, Ability.FAULT_PASIDS})
     @Promise("faults-2")
     void aReportHasThePasid(Bench bench) {
-        for (int pasid : new int[] {1, 5, bench.device().maxPasids() - 1}) {
-            Requester requester = bench.requester().withPasid(pasid);
-            requester.read(bench.iova(), false);
-            assertThat(bench.iommu().takeFaults())
-                    .extracting(DmaFault::pasid)
-                    .as("PASIDs of the reports")
-                    .containsExactly(pasid);
+        for (int pasid : new int[] {1, 5}) {
+            assertReported(bench, pasid, bench.iova());
         }
+        IommuDomain ordinary = pasidDomain(bench);
+        bench.attach(ordinary, bench.device());
+        IommuDomain domain = pasidDomain(bench);
+        bench.map(domain, bench.iova(), bench.scratch());
+        int last = bench.device().maxPasids() - 1;
+        for (int pasid : new int[] {1, 5, last}) {
+            assertReported(bench, pasid, bench.iova());
+            PasidAttachment pasids = domain.pasidAttachment().orElseThrow();
+            assertThat(pasids.attach(bench.device(), pasid).attached()).isTrue();
+            bench.assertReaches(bench.requester().withPasid(pasid), bench.iova(), bench.scratch());
+            assertReported(bench, pasid, bench.iova() + bench.granule());
+            pasids.detach(bench.device(), pasid);
+            assertReported(bench, pasid, bench.iova());
+        }
+    }
+
+    private static IommuDomain pasidDomain(Bench bench) {
+        return bench.iommu().allocate(DomainType.UNMANAGED, bench.device(), Set.of(DomainFlag.PASID));
+    }
+
+    /**
+     * Asserts what is reported of an untranslated request. It is made at the unit: a device may have no PASIDs while it
+     * is blocked, and one with a translation cache asks first, which is no fault.
+     */
+    private static void assertReported(Bench bench, int pasid, long iova) {
+        TranslationUnit unit = bench.unitOf(bench.device().id());
+        PciAddress address = (PciAddress) bench.device().id();
+        bench.steps().note("a read with PASID %d at 0x%x", pasid, iova);
+        long answer = unit.translate(
+                unit.spec().sourceId(address.segment(), address.requesterId()), pasid, iova, RequestFlags.READ);
+        assertThat(Translation.isFault(answer)).as("refused").isTrue();
+        List<DmaFault> faults = bench.iommu().takeFaults();
+        assertThat(faults)
+                .extracting(DmaFault::pasid)
+                .as("PASIDs of the reports")
+                .containsExactly(pasid);
+        assertThat(faults)
+                .extracting(fault -> fault.address() & TOLD)
+                .as("addresses of the reports")
+                .containsExactly(iova & TOLD);
     }
 
     @Test

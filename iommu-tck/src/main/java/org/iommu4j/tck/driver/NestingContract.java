@@ -6,12 +6,16 @@ import static org.assertj.core.api.Assertions.catchThrowable;
 import static org.iommu4j.tck.Bench.READ_WRITE;
 import static org.iommu4j.tck.Errnos.assertRefused;
 
+import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.UnaryOperator;
 import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
+import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.capability.GuestInvalidation;
@@ -21,6 +25,7 @@ import org.iommu4j.capability.Nesting;
 import org.iommu4j.sim.pcie.RequestStatus;
 import org.iommu4j.tck.Ability;
 import org.iommu4j.tck.Bench;
+import org.iommu4j.tck.Errnos;
 import org.iommu4j.tck.GuestTables;
 import org.iommu4j.tck.GuestTables.Entry;
 import org.iommu4j.tck.NeedsAbility;
@@ -381,6 +386,50 @@ public abstract class NestingContract {
                 }
             };
         });
+    }
+
+    @Test
+    @NeedsAbility(Ability.ID_PER_ATTACHMENT)
+    @Promise({"nest-7", "attach-8", "attach-11"})
+    void aNestedDomainWithoutAnIdIsRefusedAndTheDeviceStaysWhereItWas(Bench bench) {
+        Guest guest = new Guest(bench);
+        IommuDomain old = bench.attached();
+        bench.map(old, guest.at(0), bench.scratch() + 60 * guest.page);
+        List<IommuDevice> devices = new ArrayList<>();
+        List<IommuDomain> taken = new ArrayList<>();
+        Optional<Errno> out = Optional.empty();
+        for (int i = 1; out.isEmpty(); i++) {
+            IommuDevice device = bench.probe(bench.ids().get(i));
+            IommuDomain domain = bench.iommu().allocate(DomainType.UNMANAGED, device);
+            out = Errnos.of(() -> bench.attach(domain, device));
+            if (out.isEmpty()) {
+                devices.add(device);
+                taken.add(domain);
+            }
+        }
+        assertThat(out).contains(Errno.ENOSPC);
+        long frames = bench.framesInUse();
+        for (int i = 0; i < 3; i++) {
+            assertRefused(Errno.ENOSPC, () -> {
+                IommuDomain nested = guest.nested();
+                try {
+                    nested.attach(bench.device());
+                } finally {
+                    nested.close();
+                }
+            });
+            bench.assertReaches(guest.at(0), bench.scratch() + 60 * guest.page);
+            bench.assertBlocked(guest.at(1));
+        }
+        assertThat(bench.framesInUse()).as("frames in use").isEqualTo(frames);
+        for (int i = 0; i < 2; i++) {
+            bench.detach(taken.get(i), devices.get(i));
+        }
+        IommuDomain nested = guest.attached();
+        guest.assertAll();
+        nested.detach(bench.device());
+        nested.close();
+        guest.parent.close();
     }
 
     @Test

@@ -8,6 +8,7 @@ import static org.iommu4j.tck.Errnos.assertRefused;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.UnaryOperator;
 import org.iommu4j.AttachResult;
@@ -21,6 +22,7 @@ import org.iommu4j.capability.PasidAttachment;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.tck.Ability;
 import org.iommu4j.tck.Bench;
+import org.iommu4j.tck.Errnos;
 import org.iommu4j.tck.NeedsAbility;
 import org.iommu4j.tck.Promise;
 import org.iommu4j.tck.Requester;
@@ -35,6 +37,9 @@ public abstract class PasidContract {
 
     /** Beyond the first table of PASIDs of most formats, so that it takes a frame. */
     private static final int FAR = 700;
+
+    /** The first of PASIDs that take all ids. */
+    private static final int FIRST_TAKEN = 100;
 
     /** Made by JUnit. */
     protected PasidContract() {}
@@ -396,6 +401,101 @@ public abstract class PasidContract {
         homes.bench.assertReaches(homes.with(5), homes.bench.iova(), homes.bench.scratch() + 16 * homes.page);
         homes.bench.assertReaches(homes.bench.iova(), homes.bench.scratch());
         assertRefused(Errno.EINVAL, () -> pasids(homes.two).detach(homes.bench.device(), 5));
+    }
+
+    @Test
+    @NeedsAbility(Ability.ID_PER_ATTACHMENT)
+    @Promise({"attach-pasid-6", "attach-pasid-8"})
+    void pasidsRunOutOfDomainIdsAndStayWhereTheyWere(Bench bench) {
+        Homes homes = new Homes(bench);
+        attach(bench, homes.one, 5);
+        List<IommuDomain> taken = takeAllIds(bench);
+        long frames = bench.framesInUse();
+        for (int i = 0; i < 3; i++) {
+            assertRefused(Errno.ENOSPC, () -> pasids(homes.two).attach(bench.device(), 6));
+            homes.assertNowhere(homes.with(6));
+            Optional<Errno> moved = Errnos.of(() -> pasids(homes.two).attach(bench.device(), 5));
+            homes.assertIn(moved.isPresent() ? homes.one : homes.two, homes.with(5));
+            assertThat(moved.orElse(Errno.ENOSPC)).isEqualTo(Errno.ENOSPC);
+            if (moved.isEmpty()) {
+                attach(bench, homes.one, 5);
+            }
+        }
+        assertThat(bench.framesInUse()).as("frames in use").isEqualTo(frames);
+        // A domain that has an id takes more PASIDs.
+        attach(bench, homes.one, 6);
+        homes.assertIn(homes.one, homes.with(6));
+        int ids = taken.size();
+        detach(bench, taken.get(ids / 2), FIRST_TAKEN + ids / 2);
+        attach(bench, homes.two, 7);
+        homes.assertIn(homes.two, homes.with(7));
+        detach(bench, homes.two, 7);
+        attach(bench, taken.get(ids / 2), FIRST_TAKEN + ids / 2);
+        homes.assertOrdinaryGoOn();
+        for (int i = 0; i < ids; i++) {
+            detach(bench, taken.get(i), FIRST_TAKEN + i);
+            taken.get(i).close();
+        }
+        assertThat(takeAllIds(bench)).as("ids that can be taken again").hasSize(ids);
+    }
+
+    /** Attaches PASIDs of the first device, each to a domain of its own, until there is no id. */
+    private static List<IommuDomain> takeAllIds(Bench bench) {
+        List<IommuDomain> taken = new ArrayList<>();
+        while (FIRST_TAKEN + taken.size() < bench.device().maxPasids()) {
+            IommuDomain domain = domain(bench);
+            int pasid = FIRST_TAKEN + taken.size();
+            Optional<Errno> errno = Errnos.of(() -> attach(bench, domain, pasid));
+            if (errno.isPresent()) {
+                assertThat(errno).contains(Errno.ENOSPC);
+                domain.close();
+                return taken;
+            }
+            taken.add(domain);
+        }
+        throw new AssertionError("every PASID is in a domain of its own, expected ENOSPC before");
+    }
+
+    /** All ids are taken before the device is in a domain, so that the table of its PASIDs may lack one. */
+    @Test
+    @NeedsAbility(Ability.ID_PER_DOMAIN)
+    @Promise({"attach-pasid-6", "attach-pasid-8", "attach-8", "attach-11"})
+    void aDeviceAndItsPasidsStayWhereTheyWereWhenDomainsHaveTakenAllIds(Bench bench) {
+        IommuDomain old = bench.attached();
+        bench.map(old, bench.iova(), bench.scratch() + bench.granule());
+        IommuDomain ordinary = domain(bench);
+        bench.map(ordinary, bench.iova(), bench.scratch());
+        IommuDomain domain = domain(bench);
+        bench.map(domain, bench.iova(), bench.scratch() + 2 * bench.granule());
+        DomainType type = bench.traits().has(Ability.IDENTITY) ? DomainType.IDENTITY : DomainType.BLOCKED;
+        List<IommuDomain> taken = new ArrayList<>();
+        Optional<Errno> errno = Optional.empty();
+        while (errno.isEmpty()) {
+            errno = Errnos.of(() -> taken.add(bench.iommu().allocate(type, bench.device())));
+        }
+        assertThat(errno).contains(Errno.ENOSPC);
+        long frames = bench.framesInUse();
+
+        Optional<Errno> refused = Errnos.of(() -> bench.attach(ordinary, bench.device()));
+
+        assertThat(refused.orElse(Errno.ENOSPC)).isEqualTo(Errno.ENOSPC);
+        if (refused.isPresent()) {
+            assertThat(bench.framesInUse()).as("frames in use").isEqualTo(frames);
+            bench.assertReaches(bench.iova(), bench.scratch() + bench.granule());
+            taken.remove(0).close();
+            bench.attach(ordinary, bench.device());
+        }
+        bench.assertReaches(bench.iova(), bench.scratch());
+        Requester requester = bench.requester().withPasid(5);
+        refused = Errnos.of(() -> attach(bench, domain, 5));
+        assertThat(refused.orElse(Errno.ENOSPC)).isEqualTo(Errno.ENOSPC);
+        if (refused.isPresent()) {
+            bench.assertBlocked(requester, bench.iova());
+            taken.remove(0).close();
+            attach(bench, domain, 5);
+        }
+        bench.assertReaches(requester, bench.iova(), bench.scratch() + 2 * bench.granule());
+        bench.assertReaches(bench.iova(), bench.scratch());
     }
 
     @Test

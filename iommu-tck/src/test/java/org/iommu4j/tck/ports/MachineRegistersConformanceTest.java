@@ -24,6 +24,7 @@ class MachineRegistersConformanceTest extends RegisterSpaceConformance {
                 VtdUnitProvider.CAP_4_LEVEL,
                 SimulatedPlatform.RTADDR,
                 -1L << 12,
+                true,
                 false,
                 true,
                 OptionalLong.of(0x1_0000_0000L),
