@@ -58,7 +58,7 @@ public interface IommuDomain extends AutoCloseable {
 
     /**
      * Returns the last IOVA that can be mapped, inclusive: its page can be mapped, and devices reach it [aperture-3].
-     * Constant for the domain's life [aperture-4].
+     * Constant for the domain's life, but that an attach may lower it where a release's rule says so [aperture-5].
      */
     long apertureEnd();
 

@@ -142,7 +142,7 @@ abstract class IntelDomain implements IommuDomain {
             AttachmentState attached = new Attached(device, pasid);
             synchronized (lock) {
                 checkTakesDevices();
-                String reason = misfit(device);
+                String reason = misfit(device, pasid);
                 if (reason != null) {
                     return AttachResult.incompatible(reason);
                 }
@@ -273,11 +273,11 @@ abstract class IntelDomain implements IommuDomain {
     }
 
     /**
-     * Returns why a device does not fit, or null when it does; under the domain's lock.
+     * Returns why a device, or one PASID of it, does not fit, or null when it does; under the domain's lock.
      *
      * @throws IommuException where the release refuses it with its own errno
      */
-    abstract @Nullable String misfit(IntelDevice device);
+    abstract @Nullable String misfit(IntelDevice device, int pasid);
 
     /**
      * Adds a device and returns the domain id for its entry's tag; under the domain's lock.

@@ -294,7 +294,7 @@ final class IntelIommu implements Iommu {
     }
 
     /**
-     * Refuses flags that exclude each other, and those that the release or the unit does not support.
+     * Refuses flags of domains that are not for users, and those that the release or the unit does not support.
      *
      * @throws IommuException EINVAL, EOPNOTSUPP
      */
@@ -305,15 +305,12 @@ final class IntelIommu implements Iommu {
         if (type != DomainType.UNMANAGED) {
             throw new IommuException(Errno.EINVAL, "a domain of " + type + " takes no flags, it has " + flags);
         }
-        if (flags.contains(DomainFlag.PASID) && flags.contains(DomainFlag.DIRTY_TRACKING)) {
-            throw new IommuException(Errno.EINVAL, "a domain that tracks dirty pages takes no PASIDs");
-        }
         IntelUnit unit = device.unit();
         for (DomainFlag flag : flags) {
             boolean possible = switch (flag) {
                 case NEST_PARENT -> state.rules().nestsAndTracks() && unit.nests();
                 case DIRTY_TRACKING -> state.rules().nestsAndTracks() && unit.tracksDirty();
-                case PASID -> state.rules().attachesPasids() && unit.translatesPasids();
+                case PASID -> state.rules().takesPasidFlag() && unit.translatesPasids();
             };
             if (!possible) {
                 throw new IommuException(

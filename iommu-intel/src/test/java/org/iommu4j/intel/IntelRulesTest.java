@@ -207,10 +207,11 @@ class IntelRulesTest {
     @Test
     void aDomainTooWideForAUnitIsRefusedHardFirst() {
         for (String release : new String[] {"5.15", "6.1", "6.2", "7.1"}) {
-            Bench bench = Bench.pair(Bench.CAP_LARGE, Bench.ECAP, Bench.CAP_39 | 3L << 34, Bench.ECAP);
+            Bench bench = Bench.pair(Bench.CAP_LARGE, Bench.ECAP, Bench.CAP_LARGE & ~(9L << 16), Bench.ECAP);
             bench.release = LinuxRelease.named(release);
             Iommu iommu = bench.open();
             IommuDomain domain = iommu.allocate(DomainType.DMA, bench.probe(iommu, DEVICE));
+            domain.map(1L << 39, 0x2000, K4, 1, Prot.READ);
             IommuDevice narrow = bench.probe(iommu, LOCKED);
             if (bench.release.isAtLeast(6, 2)) {
                 assertThat(domain.attach(narrow).reason()).contains("39 bits");
@@ -703,6 +704,34 @@ class IntelRulesTest {
             } else {
                 assertThat(host.iommu.allocateForUser(host.first, flags).format())
                         .isEqualTo("vtd-second-stage");
+            }
+        }
+    }
+
+    @Test
+    void aDomainThatRecordsTakesPasidsSince71() {
+        for (String release : new String[] {"6.7", "7.0", "7.1"}) {
+            Bench bench = new Bench();
+            bench.unit(0xfed90000L, Bench.CAP_LARGE, Bench.ECAP_SCALABLE);
+            bench.cachingFunction(DEVICE, 8);
+            bench.dmar = new DmarBytes(48, 1).drhd(true, 0, 0xfed90000L).bytes();
+            bench.release = LinuxRelease.of(release);
+            Iommu iommu = bench.open();
+            IommuDevice device = bench.probe(iommu, DEVICE);
+            IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device, Set.of(DomainFlag.DIRTY_TRACKING));
+            domain.attach(device);
+            AttachResult result = domain.pasidAttachment().orElseThrow().attach(device, 5);
+            if (!release.equals("7.1")) {
+                assertThat(result.reason()).as(release).contains("written pages");
+                continue;
+            }
+            assertThat(result.attached()).isTrue();
+            domain.dirtyTracking().orElseThrow().setDirtyTracking(true);
+            domain.pasidAttachment().orElseThrow().attach(device, 6);
+            for (int pasid : new int[] {0, 5, 6}) {
+                assertThat(bench.pasidEntry(0x10, pasid)[0] & 1 << 9)
+                        .as("SSADE of PASID " + pasid)
+                        .isNotZero();
             }
         }
     }

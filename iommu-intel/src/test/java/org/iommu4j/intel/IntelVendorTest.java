@@ -697,7 +697,7 @@ class IntelVendorTest {
         record Case(long cap0, long ecap0, long cap1, long ecap1, String reason) {}
         List<Case> cases = List.of(
                 new Case(Bench.CAP, Bench.ECAP, Bench.CAP, Bench.ECAP_NONCOHERENT, "ECAP.C"),
-                new Case(Bench.CAP, Bench.ECAP, Bench.CAP_39, Bench.ECAP, "39 bits"),
+                new Case(Bench.CAP, Bench.ECAP, Bench.CAP_39, Bench.ECAP, "4 levels"),
                 new Case(Bench.CAP, Bench.ECAP, 0xd20080222f0206L, Bench.ECAP, "4 levels"),
                 new Case(Bench.CAP_LARGE, Bench.ECAP, Bench.CAP, Bench.ECAP, "page sizes 0x40200000"),
                 new Case(Bench.CAP_LARGE, Bench.ECAP, Bench.CAP_CM, Bench.ECAP, "CAP.CM"),

@@ -117,7 +117,7 @@ class IntelCompatibilityTest {
     void aUnitWithNarrowerTablesStaysOut() {
         Bench bench = bench(
                 cap -> (cap & ~(0x1fL << 8) & ~(0x3fL << 16)) | (2 << 8) | (38 << 16), IntelCompatibilityTest::same);
-        assertStaysOut(bench, mapped(bench), "bits");
+        assertStaysOut(bench, mapped(bench), "levels");
     }
 
     // ---- until 6.12 nobody compared ---------------------------------------------------------------------------------

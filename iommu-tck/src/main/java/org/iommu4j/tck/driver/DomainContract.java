@@ -408,7 +408,7 @@ public abstract class DomainContract {
     }
 
     @Test
-    @Promise({"aperture-3", "aperture-4"})
+    @Promise({"aperture-3", "aperture-5"})
     void theLastPageCanBeMappedAndNoneAbove(Bench bench) {
         IommuDomain domain = bench.attached();
         long page = bench.granule();
