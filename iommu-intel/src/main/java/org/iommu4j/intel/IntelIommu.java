@@ -187,13 +187,18 @@ final class IntelIommu implements Iommu {
                 unit,
                 aliases,
                 reservedRegions.of(function),
-                dmar.interruptRemapping()
-                        && unit.ecap().interruptRemapping()
-                        && context.bootOptions().interruptRemapping(),
+                remapsInterrupts(),
                 deviceTlbs.mayCache(function, unit.isScalable()));
         unit.tables().prepare(device.requester());
         devices.put(function.address(), device);
         return Optional.of(device);
+    }
+
+    /** Returns whether interrupts are remapped: of all units or of none. Source: {@code intel_prepare_irq_remapping}. */
+    private boolean remapsInterrupts() {
+        return dmar.interruptRemapping()
+                && context.bootOptions().interruptRemapping()
+                && state.units().stream().allMatch(unit -> unit.ecap().interruptRemapping());
     }
 
     @Override
