@@ -75,9 +75,6 @@
  * <h2>Not modelled</h2>
  *
  * <ul>
- *   <li>Units without host tables, which 6.17 and later drive with guest tables alone: HATS 3 is refused, HATDis of an
- *       IVHD is not read.
- *   <li>VAsize of IVinfo, which newer trees use as one more limit of host tables.
  *   <li>Nested domains, which no release up to 7.1 can make ({@code AmdRules}); parents for them can be allocated.
  *   <li>Page requests without PASID, and those for execution or with privilege: they are answered as invalid, as in
  *       Linux.

@@ -125,8 +125,6 @@ class AmdIommuTest {
         refuses(Errno.ENODEV, platform::open);
         platform.ivrs = table(0, ivhd10(BASE + 0x1000, 2, range(8, 0x1ff)));
         refuses(Errno.ENODEV, platform::open);
-        platform.ivrs = table(1, ivhd(0x11, 40, 0xcc0, BASE, 2, range(8, 0x1ff))); // HATS 3
-        refuses(Errno.ENODEV, platform::open);
         platform.ivrs = good;
         platform.efr = -1L;
         refuses(Errno.ENODEV, platform::open);

@@ -77,7 +77,7 @@ class GuestTablesTest {
     })
     void theCommandLineChoosesGuestTablesAsFarAsTheReleaseListens(String release, String dma, String unmanaged) {
         platform.release = LinuxRelease.named(release);
-        platform.bootOptions = new BootOptions("amd_iommu=pgtbl_v2");
+        platform.bootOptions = new BootOptions("amd_iommu=pgtbl_v2 iommu4j.amd=pasids");
         AmdIommu iommu = platform.open();
         IommuDevice device = device(iommu);
         assertThat(iommu.allocate(DomainType.DMA, device).format()).isEqualTo(dma);
@@ -113,7 +113,7 @@ class GuestTablesTest {
     @Test
     void aUnitWithoutGuestTablesFallsBackToHostTablesAndRefusesPasids() {
         platform.efr = GUEST_EFR & ~(1L << 48);
-        platform.bootOptions = new BootOptions("amd_iommu=pgtbl_v2");
+        platform.bootOptions = new BootOptions("amd_iommu=pgtbl_v2 iommu4j.amd=pasids");
         AmdIommu iommu = platform.open();
         IommuDevice device = device(iommu);
         assertThat(iommu.allocate(DomainType.DMA, device).format()).isEqualTo("amd-host-v1");
@@ -155,7 +155,7 @@ class GuestTablesTest {
     void theTopAddressBitIsLeftAloneSince617(String release, int levels, int bits) {
         platform.efr |= (levels - 4L) << 12;
         platform.release = LinuxRelease.of(release);
-        platform.bootOptions = new BootOptions("amd_iommu=pgtbl_v2");
+        platform.bootOptions = new BootOptions("amd_iommu=pgtbl_v2 iommu4j.amd=pasids");
         AmdIommu iommu = platform.open();
         IommuDomain domain = iommu.allocate(DomainType.DMA, device(iommu));
         assertThat(domain.format()).isEqualTo("amd-guest-v2");

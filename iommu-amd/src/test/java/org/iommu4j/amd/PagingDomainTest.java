@@ -159,7 +159,7 @@ class PagingDomainTest {
     @Test
     void guestTablesOfAReleaseWithoutPasidsTakeNone() {
         platform.release = LinuxRelease.named("6.1");
-        platform.bootOptions = new BootOptions("amd_iommu=pgtbl_v2");
+        platform.bootOptions = new BootOptions("amd_iommu=pgtbl_v2 iommu4j.amd=pasids");
         AmdIommu iommu = platform.open();
         IommuDevice device = iommu.probe(platform.expressFunction(1, 0, 16)).orElseThrow();
         IommuDomain domain = iommu.allocate(DomainType.DMA, device);
