@@ -466,7 +466,7 @@ class AmdIommuTest {
         domain.unmap(0x10_0000, 16 * K4, gather);
         domain.sync(gather);
         domain.sync(gather);
-        assertThat(platform.commands).containsExactly("pages 1 107003");
+        assertThat(platform.commands).containsExactly("pages 1 107001");
 
         TestPlatform caching = new TestPlatform();
         caching.capabilityHeader |= 1 << 26;

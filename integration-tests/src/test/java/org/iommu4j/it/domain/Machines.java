@@ -36,7 +36,7 @@ public final class Machines {
      * asked for.
      */
     public static MachineDescription withPasids(MachineDescription machine, boolean ats) {
-        return machine.withFunctions(machine.functions().stream()
+        return takingPasids(machine).withFunctions(machine.functions().stream()
                 .map(function -> function.address().equals(Bench.DEVICE)
                                 || function.address().equals(Bench.SECOND)
                         ? withPasid(function, ats)
@@ -49,9 +49,14 @@ public final class Machines {
      * requests.
      */
     public static MachineDescription withPageRequests(MachineDescription machine) {
-        return machine.withFunctions(machine.functions().stream()
+        return takingPasids(machine).withFunctions(machine.functions().stream()
                 .map(function -> function.address().equals(Bench.DEVICE) ? withPageRequests(function) : function)
                 .toList());
+    }
+
+    /** AMD's driver attaches no PASIDs, as Linux's does not, unless it is told to. */
+    private static MachineDescription takingPasids(MachineDescription machine) {
+        return machine.withBootOptions(machine.bootOptions().and("iommu4j.amd=pasids"));
     }
 
     private static FunctionDescription withPageRequests(FunctionDescription function) {

@@ -87,10 +87,14 @@ class AmdDriverConformanceTest extends DriverConformance {
         MachineDescription fourLevels = guestTables(4);
         all.addAll(Subject.both(fourLevels, guest(47).build()).toList());
         all.add(Subject.of(guestTables(5), guest(56).build()));
-        all.add(Subject.of(withPasids(fourLevels, true), guest(47).can(PASID, FAULT_PASIDS).build())
+        all.add(Subject.of(
+                        takingPasids(withPasids(fourLevels, true)),
+                        guest(47).can(PASID, FAULT_PASIDS).build())
                 .named("amd-v2-4, PASIDs, IOTLBs"));
+        all.add(Subject.of(withPasids(fourLevels, true), guest(47).build()).named("amd-v2-4, PASIDs as in Linux"));
         all.addAll(Subject.both(
-                        withPageRequests(withPasids(AmdViUnitProvider.machine("amd-capable", CAPABLE_EFR, 0), true)),
+                        takingPasids(withPageRequests(
+                                withPasids(AmdViUnitProvider.machine("amd-capable", CAPABLE_EFR, 0), true))),
                         host(64).can(DIRTY_TRACKING, PASID, PAGE_REQUESTS, FAULT_PASIDS)
                                 .build())
                 .toList());
@@ -170,6 +174,11 @@ class AmdDriverConformanceTest extends DriverConformance {
         config[capability + 3] |= (byte) (NP_CACHE >>> 24);
         return new FunctionDescription(
                 function.address(), function.upstreamBridge(), config, function.unit(), function.externalFacing());
+    }
+
+    /** Returns the machine on which guest tables take PASIDs, as they do in no Linux. */
+    private static MachineDescription takingPasids(MachineDescription machine) {
+        return machine.withBootOptions(machine.bootOptions().and("iommu4j.amd=pasids"));
     }
 
     /** Returns the machine with PASIDs of 16 bits in its two GPUs, and with translation caches if asked for. */
