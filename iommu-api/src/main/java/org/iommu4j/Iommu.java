@@ -128,6 +128,16 @@ public interface Iommu extends AutoCloseable {
     }
 
     /**
+     * Returns whether domains with page tables have what Linux calls the same ops whatever their format, so that VFIO's
+     * type 1 tries a device in a domain of another format too; constant for the driver's life [shares-ops-1].
+     *
+     * <p>Source: {@code default_domain_ops}, of which a driver has one, or ops by format.
+     */
+    default boolean sharesOps() {
+        return false;
+    }
+
+    /**
      * Returns whether the driver makes nested domains for some of its units. Source: {@code domain_alloc_nested} in
      * {@code struct iommu_ops}, present or null.
      */

@@ -38,7 +38,8 @@ public interface IommuDomain extends AutoCloseable {
      * [format-1].
      *
      * <p>Two domains with the same {@link #iommu()} and the same format have what Linux calls the same ops: a device of
-     * one can be attached to the other, or is incompatible with it, and the answer is never ENODEV [format-2].
+     * one can be attached to the other, or is incompatible with it, and the answer is never ENODEV [format-2]. Where a
+     * driver says so, different formats have the same ops too ({@link Iommu#sharesOps}).
      */
     String format();
 

@@ -232,6 +232,11 @@ final class AmdIommu implements Iommu {
         return allocateWith(type, device, flags);
     }
 
+    @Override
+    public boolean sharesOps() {
+        return rules.formatsShareOps();
+    }
+
     /** Also with a flag for PASIDs, which only chooses the table where domains take none. */
     @Override
     public IommuDomain allocateForUser(IommuDevice device, Set<DomainFlag> flags) {

@@ -35,6 +35,7 @@ record AmdRules(
         boolean guestTables,
         boolean guestTablesForAll,
         boolean pasidDomains,
+        boolean formatsShareOps,
         boolean guestApertureHalved,
         boolean dirtyTracking,
         boolean htRangeIgnore,
@@ -127,6 +128,15 @@ record AmdRules(
                     .deciding()
                     .since("6.13", true, READ)
                     .witnessedBy("GuestTablesTest#domainsForPasidsCameWith613"),
+            ReleaseRule.of(
+                            "formatsShareOps",
+                            "Domains with v1 and with v2 tables have the same ops, so that VFIO's type 1 tries a "
+                                    + "device in a domain of the other format.",
+                            true,
+                            READ)
+                    .deciding()
+                    .since("6.19", false, READ)
+                    .witnessedBy("AmdRulesTest#bothFormatsHadTheSameOpsUntil618"),
             ReleaseRule.of(
                             "guestApertureHalved",
                             "The top bit of a v2 address is not used, so that a table means the same with and without "

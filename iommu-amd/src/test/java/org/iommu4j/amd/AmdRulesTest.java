@@ -289,6 +289,12 @@ class AmdRulesTest {
                 .containsExactly(always ? "200002" : "200000", "2ff003");
     }
 
+    @ParameterizedTest
+    @CsvSource({"5.15, true", "6.18, true", "6.19, false", "7.3, false"})
+    void bothFormatsHadTheSameOpsUntil618(String name, boolean same) {
+        assertThat(open(LinuxRelease.named(name)).sharesOps()).isEqualTo(same);
+    }
+
     @Test
     void noDomainTakesPasidsUnlessTheyAreAskedForByName() {
         platform.efr = 0x8c0 | 1 << 1 | 1 << 4 | 2 << 14 | 15L << 32 | 1L << 48;

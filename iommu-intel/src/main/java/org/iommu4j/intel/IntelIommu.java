@@ -294,6 +294,11 @@ final class IntelIommu implements Iommu {
     }
 
     @Override
+    public boolean sharesOps() {
+        return state.rules().stagesShareOps();
+    }
+
+    @Override
     public boolean nests() {
         return state.rules().nestsAndTracks();
     }

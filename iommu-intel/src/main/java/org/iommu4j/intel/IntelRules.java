@@ -41,6 +41,7 @@ record IntelRules(
         boolean attachesPasids,
         boolean tracksWithPasids,
         boolean nestsAndTracks,
+        boolean stagesShareOps,
         boolean usersGetSecondStage,
         boolean takesPasidFlag,
         boolean deliversPageRequests) {
@@ -335,6 +336,15 @@ record IntelRules(
             ReleaseRule.of("nestsAndTracks", "User space may ask for nesting and for dirty tracking.", false, READ)
                     .since("6.7", true, READ)
                     .witnessedBy("IntelRulesTest#abilitiesComeWithTheirReleases"),
+            ReleaseRule.of(
+                            "stagesShareOps",
+                            "Domains of either stage have the same ops, so that VFIO's type 1 tries a device in a "
+                                    + "domain of the other stage.",
+                            true,
+                            READ)
+                    .deciding()
+                    .since("6.17", false, READ)
+                    .witnessedBy("IntelRulesTest#bothStagesHadTheSameOpsUntil616"),
             ReleaseRule.of(
                             "usersGetSecondStage",
                             "A domain that iommufd asks for has a second stage, made for the device's unit alone, also "

@@ -671,6 +671,17 @@ class IntelRulesTest {
         }
     }
 
+    /** A unit with both stages joins a second stage that came first; until it has ops of its own. */
+    @ParameterizedTest
+    @CsvSource({"5.15, true", "6.13, true", "6.16, true", "6.17, false", "7.3, false"})
+    void bothStagesHadTheSameOpsUntil616(String release, boolean same) {
+        Host host = new Host(release, Bench.ECAP_SECOND_STAGE, Bench.ECAP_SCALABLE);
+        assertThat(host.iommu.sharesOps()).isEqualTo(same);
+        IommuDomain second = host.attached();
+        assertThat(second.format()).isEqualTo("vtd-second-stage");
+        assertThat(second.attach(host.second).attached()).isTrue();
+    }
+
     @Test
     void aUsersDomainHasASecondStageFrom67To612() {
         record Case(String release, long ecap, String format) {}
