@@ -156,11 +156,15 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
             raiseHighest(iova + pageSize * count - 1);
         }
         long bits = leaf | moreLeafBits(prot);
-        if (everAttached && Long.compareUnsigned(pageSize, largestOnceAttached) > 0) {
+        if (everAttached && Long.compareUnsigned(pageSize, largestOnceAttached) > 0 && hasPageSize(pageSize)) {
             mapper.map(iova, physicalAddress, largestOnceAttached, count * (pageSize / largestOnceAttached), bits);
         } else {
             mapper.map(iova, physicalAddress, pageSize, count, bits);
         }
+    }
+
+    private boolean hasPageSize(long size) {
+        return (table.pageSizes() & size) == size && Long.bitCount(size) == 1;
     }
 
     private void raiseHighest(long last) {

@@ -450,6 +450,9 @@ class IntelRulesTest {
             assertThat(pair.domain.pageSizes()).isEqualTo(K4);
             assertThat(pair.refusal()).isEmpty();
         }
+        // What no unit has, is refused once a device is attached too.
+        Pair alike = new Pair(release, Bench.CAP, Bench.ECAP, Bench.CAP, Bench.ECAP);
+        assertErrno(Errno.ENXIO, () -> alike.domain.map(0, 0, 1L << 21, 1, Prot.READ));
         // The same of the first stage, whose 2M are always there.
         long without1G = Bench.CAP_LARGE & ~(1L << 56);
         long firstStage = Bench.ECAP_SCALABLE & ~(1L << 46);
