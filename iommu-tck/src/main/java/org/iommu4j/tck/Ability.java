@@ -63,7 +63,7 @@ public enum Ability {
         @Override
         void assertConsequence(Bench bench) {
             // The device may know PASIDs all the same: Linux uses them for shared virtual addressing too.
-            assertAttachesNone(bench, bench.attached());
+            assertAttachesNone(bench, bench.domain());
             // Linux asks the machine on AMD-Vi, and the device on VT-d.
             IommuDomain domain;
             try {
