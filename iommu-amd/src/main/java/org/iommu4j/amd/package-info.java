@@ -40,7 +40,9 @@
  *
  * <ul>
  *   <li>Host (v1) tables of every page size and 3 to 6 levels; dirty tracking.
- *   <li>Guest (v2) tables of 4 and 5 levels; GCR3 tables of 1 to 3 levels; PASIDs.
+ *   <li>Guest (v2) tables of 4 and 5 levels; GCR3 tables of 1 to 3 levels.
+ *   <li>PASIDs in domains with guest tables, with the parameter {@code iommu4j.amd=pasids}, which Linux does not have:
+ *       there, domains with page tables take none.
  *   <li>Device IOTLBs (ATS). A device may fail to confirm the invalidation of its IOTLB within a second. This is an
  *       event in the log and not a failure, as in Linux: the wait ends, and the contents of the device's IOTLB are
  *       unknown.
