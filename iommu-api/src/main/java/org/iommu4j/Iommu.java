@@ -118,8 +118,8 @@ public interface Iommu extends AutoCloseable {
     }
 
     /**
-     * Returns whether Linux's driver blocks a device before it looks whether a domain fits it. Its device stays blocked
-     * when the domain is refused; ours stays where it was, and core blocks it where a release leaves it so.
+     * Returns whether the driver blocks a device before it looks whether a domain fits it, so that a device that a
+     * domain refused stays blocked; constant for the driver's life [blocks-first-2].
      *
      * <p>Source: {@code device_block_translation} in {@code intel_iommu_attach_device}.
      */

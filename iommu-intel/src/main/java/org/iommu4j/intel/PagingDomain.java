@@ -361,12 +361,16 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
     abstract AttachCheck snoopCheck();
 
     @Override
-    final @Nullable String misfit(IntelDevice device, int pasid) {
-        IntelUnit unit = device.unit();
+    final void checkMayTake(IntelDevice device) {
         if (rules.lockedDevicesStayWithTheKernel() && type() == DomainType.UNMANAGED && device.isLockedByFirmware()) {
             throw new IommuException(
                     Errno.EPERM, device + " has memory that firmware demands (RMRR), it can't be assigned to a user");
         }
+    }
+
+    @Override
+    final @Nullable String misfit(IntelDevice device, int pasid) {
+        IntelUnit unit = device.unit();
         if (enforced && !unit.ecap().snoopControl()) {
             String noSnoop = refuse(
                     snoopCheck(),
