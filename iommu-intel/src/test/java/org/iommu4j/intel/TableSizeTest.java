@@ -18,6 +18,7 @@ import org.iommu4j.Prot;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** How large Linux makes a table, and which unit may walk it. */
@@ -259,6 +260,33 @@ class TableSizeTest {
     void aTableOfFewerLevelsThanTheUnitsWasTakenUnasked(String release, boolean taken) {
         Pair pair = new Pair(release, cap("3", 39, false), Bench.ECAP, cap("4", 39, false), Bench.ECAP);
         assertThat(pair.attached(DomainType.DMA).attach(pair.second).attached()).isEqualTo(taken);
+    }
+
+    static Iterable<LinuxRelease> releases() {
+        return LinuxRelease.known();
+    }
+
+    /** In every release: {@code intel_iommu_attach_device} blocks a device, and then looks. */
+    @ParameterizedTest
+    @MethodSource("releases")
+    void aDeviceThatADomainRefusedIsBlocked(LinuxRelease release) {
+        Bench bench = Bench.pair(cap("4", 39, false), Bench.ECAP, cap("3", 39, false), Bench.ECAP);
+        bench.release = release;
+        Iommu iommu = bench.open();
+        assertThat(iommu.blocksBeforeAttach()).isTrue();
+        IommuDevice device = bench.probe(iommu, OTHER);
+        IommuDomain own = iommu.allocate(DomainType.DMA, device);
+        assertThat(own.attach(device).attached()).isTrue();
+        long rootTable = bench.units.get(0xfed91000L).values.get(0x20) & ~0xfffL;
+        assertThat(bench.contextEntry(rootTable, 0x18)[0] & 1).as("present").isOne();
+
+        IommuDomain other = iommu.allocate(DomainType.DMA, bench.probe(iommu, DEVICE));
+        assertThat(other.attach(device).attached()).isFalse();
+
+        assertThat(bench.contextEntry(rootTable, 0x18)[0] & 1).as("present").isZero();
+        assertErrno(Errno.EINVAL, () -> own.detach(device));
+        assertThat(own.attach(device).attached()).isTrue();
+        own.detach(device);
     }
 
     /** Until 6.12 Linux takes the top levels off, under the other device's entry too: that is not done here. */
