@@ -104,14 +104,14 @@ public interface Iommu extends AutoCloseable {
     }
 
     /**
-     * Makes a domain as {@link #allocate(DomainType, IommuDevice, Set)} does, for user space that has asked for it by
-     * itself.
+     * Makes an empty UNMANAGED domain, for user space that has asked for it by itself [allocate-user-1].
      *
      * <p>In some releases drivers choose another table for it, or know other flags, than for VFIO's type 1. Source:
      * {@code domain_alloc_user} of Linux 6.7 to 6.12, {@code domain_alloc_paging_flags} since.
      *
      * @param flags the abilities that the domain must have
-     * @throws IommuException as {@link #allocate(DomainType, IommuDevice, Set)}
+     * @throws IommuException as {@link #allocate(DomainType, IommuDevice, Set)}; ENODEV when the device is another
+     *     driver's, or this driver is closed [allocate-user-2]
      */
     default IommuDomain allocateForUser(IommuDevice device, Set<DomainFlag> flags) {
         return allocate(DomainType.UNMANAGED, device, flags);
@@ -138,7 +138,8 @@ public interface Iommu extends AutoCloseable {
     }
 
     /**
-     * Returns whether the driver makes nested domains for some of its units. Source: {@code domain_alloc_nested} in
+     * Returns whether the driver makes nested domains for some of its units; if not, no domain of it has {@link
+     * IommuDomain#nesting} [nests-1]. Source: {@code domain_alloc_nested} in
      * {@code struct iommu_ops}, present or null.
      */
     default boolean nests() {

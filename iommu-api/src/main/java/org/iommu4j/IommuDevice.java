@@ -43,12 +43,23 @@ public interface IommuDevice {
     }
 
     /**
-     * Returns what the driver tells user space of the device's unit; {@link HardwareInfo#NONE} when it tells nothing.
+     * Returns what the driver tells user space of the device's unit, {@link HardwareInfo#NONE} when it tells nothing;
+     * constant for the device's life [hardware-info-1].
      *
      * <p>Source: {@code hw_info} in {@code struct iommu_ops}.
      */
     default HardwareInfo hardwareInfo() {
         return HardwareInfo.NONE;
+    }
+
+    /**
+     * Returns the name of the unit a slice of which can be the IOMMU of a guest that has the device, empty when the
+     * driver makes none; constant for the device's life [virtual-unit-1].
+     *
+     * <p>Source: {@code viommu_init} in {@code struct iommu_ops}.
+     */
+    default Optional<String> virtualIommuUnit() {
+        return Optional.empty();
     }
 
     /**

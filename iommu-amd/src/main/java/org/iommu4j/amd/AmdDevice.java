@@ -102,6 +102,12 @@ final class AmdDevice implements IommuDevice {
     }
 
     @Override
+    public Optional<String> virtualIommuUnit() {
+        // amd_iommu_viommu_init came with the parents of nested domains.
+        return driver.rules().nestParents() ? Optional.of(unit().id()) : Optional.empty();
+    }
+
+    @Override
     public Optional<PageRequests> pageRequests() {
         return Optional.ofNullable(pageRequests);
     }

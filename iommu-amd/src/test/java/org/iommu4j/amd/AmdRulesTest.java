@@ -109,6 +109,9 @@ class AmdRulesTest {
         assertThat(platform.unit.registers[0x18 / 8] >>> 58 & 1)
                 .as("GCR3TRPMode")
                 .isEqualTo(control ? 1 : 0);
+        assertThat(device.virtualIommuUnit().isPresent())
+                .as("virtual IOMMUs, whatever the unit can do")
+                .isEqualTo(LinuxRelease.named(name).isAtLeast(7, 0));
         for (Set<DomainFlag> flags :
                 List.of(Set.of(DomainFlag.NEST_PARENT), Set.of(DomainFlag.NEST_PARENT, DomainFlag.DIRTY_TRACKING))) {
             if (!possible) {

@@ -48,7 +48,7 @@ class RuleSheetTest {
     @Test
     void whatDecidesCoherenceComesFirst() {
         assertThat(RuleSheet.of(MODULES).text()).isEqualTo("""
-                Linux 5.15 to 7.1: 2 rules, 1 of them decides coherence
+                Linux 5.15 to 7.3: 2 rules, 1 of them decides coherence
 
                 two: way (decides coherence)
                   Which way it goes.
@@ -116,7 +116,7 @@ class RuleSheetTest {
                         .proposing(7)
                         .witnessedBy("OneTest#count")));
         assertThat(RuleSheet.of(proposing).markdown()).isEqualTo("""
-                ## Other rules, Linux 5.15 to 7.1
+                ## Other rules, Linux 5.15 to 7.3
 
                 ### one: count
 
@@ -131,7 +131,7 @@ class RuleSheetTest {
                 """);
         assertThat(RuleSheet.of(proposing).text()).endsWith("    PROPOSED, in no release: 7\n");
         assertThat(RuleSheet.of(MODULES).markdown())
-                .startsWith("## Rules that decide coherence, Linux 5.15 to 7.1\n\n### two: way\n")
+                .startsWith("## Rules that decide coherence, Linux 5.15 to 7.3\n\n### two: way\n")
                 .contains("| 6.2 | yes | read | 0123456789ab, ba9876543210 |");
     }
 

@@ -284,8 +284,7 @@ final class IntelIommu implements Iommu {
             throw new IommuException(
                     Errno.EOPNOTSUPP, unit.name() + " has no second stage in scalable mode (ECAP.SLTS)");
         }
-        return keep(
-                new SecondStageDomain(state, DomainType.UNMANAGED, unit, context, flags, always, this::nest));
+        return keep(new SecondStageDomain(state, DomainType.UNMANAGED, unit, context, flags, always, this::nest));
     }
 
     @Override

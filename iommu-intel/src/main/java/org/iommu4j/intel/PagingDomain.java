@@ -93,7 +93,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
         this.pageSizes = pageSizes;
         this.needsSyncMap = needsSyncMap;
         List<IntelUnit> machine = driver.units();
-        this.madeForCoherentWalks = rules.walks() == Comparison.NONE && !alone
+        this.madeForCoherentWalks = (rules.walks() == Comparison.NONE && !alone)
                 ? machine.stream().allMatch(IntelUnit::walksCoherently)
                 : unit.walksCoherently();
         this.syncsMaps = rules.announcesByDomain()

@@ -2,9 +2,12 @@
 package org.iommu4j.vfio;
 
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Map;
+import java.util.Set;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
+import org.iommu4j.device.DeviceId;
 
 /**
  * Which devices are in use through files of their own, and keep their groups from being opened.
@@ -12,7 +15,7 @@ import org.iommu4j.IommuException;
  * <p>Under VFIO's lock. Source: {@code cdev_device_open_cnt} of {@code struct vfio_group}.
  */
 final class DeviceFiles {
-    private final Map<VfioDevice, VfioDeviceFile> bound = new HashMap<>();
+    private final Set<DeviceId> bound = new HashSet<>();
     private final Map<Integer, Integer> perGroup = new HashMap<>();
 
     /**
@@ -26,17 +29,17 @@ final class DeviceFiles {
         }
     }
 
-    boolean isBound(VfioDevice device) {
-        return bound.containsKey(device);
+    boolean isBound(DeviceId device) {
+        return bound.contains(device);
     }
 
-    void bind(VfioDevice device, VfioDeviceFile file) {
-        bound.put(device, file);
-        perGroup.merge(device.groupId(), 1, Integer::sum);
+    void bind(DeviceId device, int group) {
+        bound.add(device);
+        perGroup.merge(group, 1, Integer::sum);
     }
 
-    void unbind(VfioDevice device) {
+    void unbind(DeviceId device, int group) {
         bound.remove(device);
-        perGroup.computeIfPresent(device.groupId(), (id, count) -> count == 1 ? null : count - 1);
+        perGroup.computeIfPresent(group, (id, count) -> count == 1 ? null : count - 1);
     }
 }

@@ -15,7 +15,6 @@ import org.iommu4j.device.DeviceId;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.ProcessMemory;
 import org.iommu4j.release.ReleaseRule;
-import org.iommu4j.vfio.iommufd.Iommufd;
 import org.iommu4j.vfio.type1.EmulatedGroup;
 import org.jspecify.annotations.Nullable;
 
@@ -192,9 +191,7 @@ public final class Vfio {
     private VfioGroup open(int id, boolean noIommu) {
         synchronized (lock) {
             RegisteredGroup group = groups.get(id);
-            if (group == null
-                    || group.devices.isEmpty()
-                    || (group.kind == RegisteredGroup.Kind.NO_IOMMU) != noIommu) {
+            if (group == null || group.devices.isEmpty() || (group.kind == RegisteredGroup.Kind.NO_IOMMU) != noIommu) {
                 throw new IommuException(Errno.ENOENT, "no device of group " + id + " is registered with VFIO");
             }
             if (group.open != null) {
@@ -207,46 +204,11 @@ public final class Vfio {
         }
     }
 
-    /**
-     * Opens a device's own file, as often as users like.
-     *
-     * @throws IommuException ENOENT (the release has no such files, the device is not registered, is emulated, or has no
-     *     IOMMU)
-     */
-    public VfioDeviceFile openDeviceFile(VfioDevice device) {
-        return openDeviceFile(device, RegisteredGroup.Kind.IOMMU);
-    }
-
-    /**
-     * Opens the own file of a device without an IOMMU, {@code /dev/vfio/devices/noiommu-vfioN}.
-     *
-     * @param capSysRawio whether the caller has that capability
-     * @throws IommuException ENOENT (before 7.3, or the device is not registered, or has an IOMMU), EPERM (the caller
-     *     lacks the capability)
-     */
-    public VfioDeviceFile openNoIommuDeviceFile(VfioDevice device, boolean capSysRawio) {
-        VfioDeviceFile file = openDeviceFile(device, RegisteredGroup.Kind.NO_IOMMU);
-        if (!Iommufd.hasDevicesWithoutIommu(options.release())) {
-            throw new IommuException(Errno.ENOENT, device + " has no file");
-        }
-        if (!capSysRawio) {
-            throw new IommuException(Errno.EPERM, device + " needs CAP_SYS_RAWIO");
-        }
-        return file;
-    }
-
-    private VfioDeviceFile openDeviceFile(VfioDevice device, RegisteredGroup.Kind kind) {
-        Objects.requireNonNull(device, "device");
-        synchronized (lock) {
-            RegisteredGroup group = groups.get(device.groupId());
-            if (!Iommufd.hasDeviceFiles(options.release())
-                    || group == null
-                    || group.kind != kind
-                    || !group.devices.contains(device)) {
-                throw new IommuException(Errno.ENOENT, device + " has no file");
-            }
-            return new VfioDeviceFile(this, device, group.iommuGroup);
-        }
+    /** Returns the group of a device that is registered, else null; under the lock. */
+    @Nullable
+    RegisteredGroup groupOf(VfioDevice device) {
+        RegisteredGroup group = groups.get(device.groupId());
+        return group != null && group.devices.contains(device) ? group : null;
     }
 
     /** Returns whether a device's group is open; under the lock. */

@@ -7,13 +7,13 @@ import java.util.Objects;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.ProcessMemory;
-import org.iommu4j.vfio.type1.DirtyBitmap;
 import org.iommu4j.vfio.type1.DirtyPages;
 import org.iommu4j.vfio.type1.DmaMap;
 import org.iommu4j.vfio.type1.DmaUnmap;
 import org.iommu4j.vfio.type1.DomainState;
 import org.iommu4j.vfio.type1.Type1Info;
 import org.iommu4j.vfio.type1.Type1Iommu;
+import org.iommu4j.vfio.type1.VfioBitmap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -81,15 +81,14 @@ public final class VfioContainer implements AutoCloseable {
     /** Source: {@code vfio_iommu_type1_check_extension}. */
     private int type1Extension(int extension) {
         Type1Iommu current = iommu;
-        boolean has =
-                switch (extension) {
-                    case VfioExtension.TYPE1_IOMMU, VfioExtension.TYPE1V2_IOMMU, VfioExtension.UNMAP_ALL -> true;
-                    case VfioExtension.TYPE1_NESTING_IOMMU -> vfio.rules().nests();
-                    case VfioExtension.UPDATE_VADDR ->
-                        current == null ? !vfio.rules().movesAddresses() : current.updatesAddresses();
-                    case VfioExtension.DMA_CC_IOMMU -> current != null && current.enforcedCoherent();
-                    default -> false;
-                };
+        boolean has = switch (extension) {
+            case VfioExtension.TYPE1_IOMMU, VfioExtension.TYPE1V2_IOMMU, VfioExtension.UNMAP_ALL -> true;
+            case VfioExtension.TYPE1_NESTING_IOMMU -> vfio.rules().nests();
+            case VfioExtension.UPDATE_VADDR ->
+                current == null ? !vfio.rules().movesAddresses() : current.updatesAddresses();
+            case VfioExtension.DMA_CC_IOMMU -> current != null && current.enforcedCoherent();
+            default -> false;
+        };
         return has ? 1 : 0;
     }
 
@@ -100,8 +99,8 @@ public final class VfioContainer implements AutoCloseable {
     /**
      * Sets the container's IOMMU, with all groups of the container.
      *
-     * <p>A type that is an extension, but no type, is EINVAL, and any other number ENODEV. Type 1 for nesting is refused
-     * here in all releases, as Linux does where the driver has none.
+     * <p>A type that is an extension, but no type, is EINVAL, and any other number ENODEV. Type 1 for nesting is
+     * refused here in all releases, as Linux does where the driver has none.
      *
      * @param type {@link VfioExtension#TYPE1_IOMMU} or {@link VfioExtension#TYPE1V2_IOMMU}, or with groups without an
      *     IOMMU {@link VfioExtension#NOIOMMU_IOMMU}
@@ -211,8 +210,8 @@ public final class VfioContainer implements AutoCloseable {
      *
      * @return the number of bytes unmapped
      * @throws IommuException EINVAL (no IOMMU; fewer than {@link DmaUnmap#SIZE} bytes; written pages together with
-     *     other flags, or in fewer than {@link DmaUnmap#SIZE_WITH_BITMAP} bytes), and as {@link #unmap(long, long, int)}
-     *     and {@link Type1Iommu#unmap(long, long, DirtyBitmap)}
+     *     other flags, or in fewer than {@link DmaUnmap#SIZE_WITH_BITMAP} bytes), and as {@link #unmap(long, long,
+     *     int)} and {@link Type1Iommu#unmap(long, long, VfioBitmap)}
      */
     public long unmap(DmaUnmap argument) {
         Objects.requireNonNull(argument, "argument");
@@ -221,7 +220,7 @@ public final class VfioContainer implements AutoCloseable {
         if ((argument.flags() & UNMAP_GET_DIRTY_BITMAP) == 0) {
             return current.unmap(argument.iova(), argument.size(), argument.flags());
         }
-        DirtyBitmap bitmap = argument.bitmap();
+        VfioBitmap bitmap = argument.bitmap();
         if (argument.flags() != UNMAP_GET_DIRTY_BITMAP || bitmap == null) {
             throw new IommuException(
                     Errno.EINVAL,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuCapability;
@@ -174,6 +175,7 @@ public final class VfioDevice {
      *     org.iommu4j.vfio.type1.Type1Iommu#pinPages}
      */
     public void pinPages(long iova, int prot, long[] frames) {
+        Objects.requireNonNull(frames, "frames");
         containerOfEmulated().pinPages(iova, prot, frames);
     }
 
@@ -212,19 +214,23 @@ public final class VfioDevice {
         }
     }
 
-    // ---- under VFIO's lock -----------------------------------------------------------------------------------------
+    // ---- calls of VFIO ---------------------------------------------------------------------------------------------
 
     void opened() {
-        if (openCount == 0 && function != null) {
-            function.enable();
+        synchronized (vfio.lock) {
+            if (openCount == 0 && function != null) {
+                function.enable();
+            }
+            openCount++;
         }
-        openCount = openCount + 1;
     }
 
     void closed() {
-        openCount = openCount - 1;
-        if (openCount == 0 && function != null) {
-            function.disable();
+        synchronized (vfio.lock) {
+            openCount--;
+            if (openCount == 0 && function != null) {
+                function.disable();
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import java.util.Objects;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.core.IommuGroup;
@@ -27,10 +28,49 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
     private @Nullable BoundDevice bound;
     private boolean closed;
 
-    VfioDeviceFile(Vfio vfio, VfioDevice device, @Nullable IommuGroup group) {
+    private VfioDeviceFile(Vfio vfio, VfioDevice device, @Nullable IommuGroup group) {
         this.vfio = vfio;
         this.device = device;
         this.group = group;
+    }
+
+    /**
+     * Opens a device's own file, as often as users like.
+     *
+     * @throws IommuException ENOENT (the release has no such files, the device is not registered, is emulated, or has
+     *     no IOMMU)
+     */
+    public static VfioDeviceFile open(Vfio vfio, VfioDevice device) {
+        return open(vfio, device, RegisteredGroup.Kind.IOMMU);
+    }
+
+    /**
+     * Opens the own file of a device without an IOMMU, {@code /dev/vfio/devices/noiommu-vfioN}.
+     *
+     * @param capSysRawio whether the caller has that capability
+     * @throws IommuException ENOENT (before 7.3, or the device is not registered, or has an IOMMU), EPERM (the caller
+     *     lacks the capability)
+     */
+    public static VfioDeviceFile openWithoutIommu(Vfio vfio, VfioDevice device, boolean capSysRawio) {
+        VfioDeviceFile file = open(vfio, device, RegisteredGroup.Kind.NO_IOMMU);
+        if (!Iommufd.hasDevicesWithoutIommu(vfio.options().release())) {
+            throw new IommuException(Errno.ENOENT, device + " has no file");
+        }
+        if (!capSysRawio) {
+            throw new IommuException(Errno.EPERM, device + " needs CAP_SYS_RAWIO");
+        }
+        return file;
+    }
+
+    private static VfioDeviceFile open(Vfio vfio, VfioDevice device, RegisteredGroup.Kind kind) {
+        Objects.requireNonNull(device, "device");
+        synchronized (vfio.lock) {
+            RegisteredGroup group = vfio.groupOf(device);
+            if (!Iommufd.hasDeviceFiles(vfio.options().release()) || group == null || group.kind != kind) {
+                throw new IommuException(Errno.ENOENT, device + " has no file");
+            }
+            return new VfioDeviceFile(vfio, device, group.iommuGroup);
+        }
     }
 
     /** Returns the device. */
@@ -75,7 +115,7 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
                 throw new IommuException(
                         Errno.EBADFD, "a file of " + file.getClass().getSimpleName() + " is no iommufd");
             }
-            if (vfio.deviceFiles.isBound(device)) {
+            if (vfio.deviceFiles.isBound(device.id())) {
                 throw new IommuException(Errno.EINVAL, device + " is bound by another file");
             }
             BoundDevice made = group == null
@@ -83,7 +123,7 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
                     : iommufd.bind(group, device.device().orElseThrow());
             bound = made;
             device.opened();
-            vfio.deviceFiles.bind(device, this);
+            vfio.deviceFiles.bind(device.id(), device.groupId());
             return made.id();
         }
     }
@@ -174,7 +214,7 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
             BoundDevice leaving = bound;
             bound = null;
             if (leaving != null) {
-                vfio.deviceFiles.unbind(device);
+                vfio.deviceFiles.unbind(device.id(), device.groupId());
                 device.closed();
                 leaving.unbind();
             }

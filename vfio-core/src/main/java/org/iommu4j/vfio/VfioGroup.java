@@ -98,8 +98,8 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
      *
      * @param file the open file that the user names; null where its number is of none
      * @throws IommuException EBADF (no file, or a closed container), EINVAL (the group is in a container), EBADFD (the
-     *     file is no container; before 6.2 EINVAL), EINVAL (the container belongs to another host), EPERM (one of it and
-     *     the groups in the container has an IOMMU and the other none; since 5.19: not viable), EBUSY and EINVAL as
+     *     file is no container; before 6.2 EINVAL), EINVAL (the container belongs to another host), EPERM (one of it
+     *     and the groups in the container has an IOMMU and the other none; since 5.19: not viable), EBUSY and EINVAL as
      *     {@link IommuGroup#claimDmaOwner}, and where the container already has its IOMMU, as {@link
      *     org.iommu4j.vfio.type1.Type1Iommu#attachGroup}
      */
@@ -223,12 +223,17 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
      *
      * <p>Since 6.2 true when every registered device of the group states that its domains block no-snoop, so also when
      * there is none. The domain that the group is in does not matter. Up to 6.1 it is VFIO_DMA_CC_IOMMU of the group's
-     * container: true without a container, false while the container has no IOMMU.
+     * container: true without a container, whose user has not been allowed anything yet, and false while the container
+     * has no IOMMU. Source: {@code vfio_file_enforced_coherent}, {@code vfio_group_enforced_coherent}.
      */
     @Override
     public boolean enforcedCoherent() {
         synchronized (vfio.lock) {
-            return vfio.rules().enforcedCoherent(container, group.devices);
+            if (vfio.rules().filesAskDevices()) {
+                return group.devices.stream().allMatch(VfioDevice::canEnforceCacheCoherency);
+            }
+            VfioContainer current = container;
+            return current == null || current.checkExtension(VfioExtension.DMA_CC_IOMMU) == 1;
         }
     }
 

@@ -62,7 +62,9 @@ final class VfioPciFunction {
         return config().findCapability(CAPABILITY_EXPRESS);
     }
 
-    /** The device is opened for the first time: it decodes its addresses, and sends nothing until its user has it do so. */
+    /**
+     * The device is opened for the first time: it decodes its addresses, and sends nothing until its user has it do so.
+     */
     void enable() {
         int command = config().read(COMMAND, 2) & ~COMMAND_BUS_MASTER;
         for (int bar = 0; bar < BAR_COUNT; bar++) {
@@ -113,7 +115,7 @@ final class VfioPciFunction {
     }
 
     private static int upTo(int bytes) {
-        return bytes == 4 ? -1 : (1 << 8 * bytes) - 1;
+        return bytes == 4 ? -1 : (1 << (8 * bytes)) - 1;
     }
 
     /** Writes what of it a user may write. */
@@ -130,8 +132,8 @@ final class VfioPciFunction {
             int word = 0;
             for (int i = 0; i < 2; i++) {
                 int from = at + i - offset;
-                int part = from >= 0 && from < bytes ? value >>> 8 * from : old >>> 8 * i;
-                word |= (part & 0xff) << 8 * i;
+                int part = from >= 0 && from < bytes ? value >>> (8 * from) : old >>> (8 * i);
+                word |= (part & 0xff) << (8 * i);
             }
             if (control) {
                 copied = word & COPIED & 0x7fff;
@@ -152,8 +154,7 @@ final class VfioPciFunction {
         int express = express();
         int advanced = config().findCapability(CAPABILITY_ADVANCED_FEATURES);
         int power = config().findCapability(CAPABILITY_POWER_MANAGEMENT);
-        return (express != 0
-                        && (config().read(express + DEVICE_CAPABILITIES, 4) & FUNCTION_LEVEL_RESET_CAPABLE) != 0)
+        return (express != 0 && (config().read(express + DEVICE_CAPABILITIES, 4) & FUNCTION_LEVEL_RESET_CAPABLE) != 0)
                 || (advanced != 0 && (config().read(advanced + ADVANCED_FEATURES, 1) & ADVANCED_FEATURES_RESET) != 0)
                 || (power != 0 && (config().read(power + PMCSR, 2) & NO_SOFT_RESET) == 0)
                 || aloneOnItsBus();

@@ -13,7 +13,6 @@ import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.release.RuleRecords;
 import org.iommu4j.vfio.type1.NoSnoopBlocking;
 import org.iommu4j.vfio.type1.Type1Options;
-import org.jspecify.annotations.Nullable;
 
 /**
  * What of VFIO's behaviour depends on the release of Linux, all of it: the rules that {@link #RULES} declares, under
@@ -73,8 +72,8 @@ record VfioRules(
                                     + "charge stays where it was, and the extension is always there.",
                             false,
                             INFERRED)
-                    .since("6.1.176", true, OBSERVED)
-                    .since("6.3", true, INFERRED)
+                    .since("6.1.16", true, OBSERVED, "ef3a3f6a294b", "90fdd158a695")
+                    .since("6.3", true, INFERRED, "ef3a3f6a294b", "90fdd158a695")
                     .witnessedBy("VfioReleaseTest#since63ANewVirtualAddressExcludesEmulatedDevices"),
             ReleaseRule.of(
                             "alignsCapabilities",
@@ -82,13 +81,9 @@ record VfioRules(
                                     + "behind the other.",
                             false,
                             OBSERVED)
-                    .since("6.6", true, INFERRED)
+                    .since("6.6", true, INFERRED, "a881b496941f")
                     .witnessedBy("VfioReleaseTest#since66CapabilitiesAreAligned"),
-            ReleaseRule.of(
-                            "nests",
-                            "VFIO_TYPE1_NESTING_IOMMU is an extension.",
-                            true,
-                            OBSERVED)
+            ReleaseRule.of("nests", "VFIO_TYPE1_NESTING_IOMMU is an extension.", true, OBSERVED)
                     .since("6.13", false, INFERRED, "35890f85573c")
                     .witnessedBy("VfioReleaseTest#until612ThereIsAnExtensionForNesting"),
             ReleaseRule.of(
@@ -130,26 +125,5 @@ record VfioRules(
                 reachesTheEnd,
                 movesAddresses,
                 alignsCapabilities);
-    }
-
-    /**
-     * Returns whether a group's file vouches for coherency.
-     *
-     * <p>Up to 6.1 the container answers, and a group without one is believed: its user has not been allowed anything
-     * yet. Source: {@code vfio_file_enforced_coherent}, {@code vfio_group_enforced_coherent}.
-     *
-     * @param container what the group is in, if anything
-     * @param registered the group's devices
-     */
-    boolean enforcedCoherent(@Nullable VfioContainer container, List<VfioDevice> registered) {
-        if (!filesAskDevices) {
-            return container == null || container.checkExtension(VfioExtension.DMA_CC_IOMMU) == 1;
-        }
-        for (VfioDevice device : registered) {
-            if (!device.canEnforceCacheCoherency()) {
-                return false;
-            }
-        }
-        return true;
     }
 }

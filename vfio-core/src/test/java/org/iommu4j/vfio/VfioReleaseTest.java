@@ -9,11 +9,13 @@ import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
+import org.iommu4j.device.NamedDevice;
 import org.iommu4j.vfio.testvendor.TestDevice;
 import org.iommu4j.vfio.testvendor.TestDomain;
 import org.iommu4j.vfio.testvendor.TestHost;
 import org.iommu4j.vfio.testvendor.TestProcess;
 import org.iommu4j.vfio.type1.Enforcement;
+import org.iommu4j.vfio.type1.Type1Info;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -29,7 +31,7 @@ class VfioReleaseTest {
     private final TestProcess process = new TestProcess().place(0x10000, 0x70_0000, 64, true);
 
     private void under(String release) {
-        host.with(VfioOptions.DEFAULT.withRelease(LinuxRelease.named(release)));
+        host.with(VfioOptions.DEFAULT.withRelease(LinuxRelease.of(release)));
     }
 
     private static void refused(Errno errno, Runnable call) {
@@ -162,7 +164,7 @@ class VfioReleaseTest {
     @ParameterizedTest
     @CsvSource({"5.15, false", "6.1, false", "6.2, true", "7.1, true"})
     void whetherAFileAsksItsDevicesCanBeAskedBeforeThereIsOne(String release, boolean asks) {
-        assertThat(VfioGroup.asksDevices(LinuxRelease.named(release))).isEqualTo(asks);
+        assertThat(VfioGroup.asksDevices(LinuxRelease.of(release))).isEqualTo(asks);
     }
 
     @ParameterizedTest
@@ -189,5 +191,98 @@ class VfioReleaseTest {
 
         assertThat(container.unmap(-4096L, 0x1000, 0)).isEqualTo(unmapped);
         assertThat(container.unmap(0, 0, VfioContainer.UNMAP_ALL)).isEqualTo(0x2000 - unmapped);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"5.15, false", "5.18, false", "5.19, true", "7.3, true"})
+    void since519AGroupIsClaimedWhenItEntersItsContainer(String release, boolean claimed) {
+        under(release);
+        VfioGroup group = host.openGroupOf(device);
+        host.core().group(device.id()).orElseThrow().useDefaultDomain(device);
+        VfioContainer container = host.vfio().openContainer(process);
+        assertThat(group.viable()).isFalse();
+        if (claimed) {
+            refused(Errno.EPERM, () -> group.setContainer(container));
+            refused(Errno.ENODEV, () -> group.openDevice(other.id()));
+        } else {
+            group.setContainer(container);
+            container.setIommu(VfioExtension.TYPE1V2_IOMMU);
+            assertThat(group.viable()).isFalse();
+            refused(Errno.EINVAL, () -> group.openDevice(device.id()));
+            refused(Errno.EINVAL, () -> group.openDevice(other.id()));
+            host.core().group(device.id()).orElseThrow().unuseDefaultDomain(device);
+            assertThat(group.openDevice(device.id()).id()).isEqualTo(device.id());
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"5.15, EINVAL", "6.1, EINVAL", "6.2, EBADFD", "7.3, EBADFD"})
+    void since62AFileOfAnotherKindHasAnErrnoOfItsOwn(String release, Errno errno) {
+        under(release);
+        VfioGroup group = host.openGroupOf(device);
+        refused(errno, () -> group.setContainer("/dev/null"));
+        refused(errno, () -> group.setContainer(group));
+        refused(Errno.EBADF, () -> group.setContainer(null));
+        group.setContainer(host.vfio().openContainer(process));
+        refused(Errno.EINVAL, () -> group.setContainer("/dev/null"));
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "5.15, false",
+        "6.1, false",
+        "6.1.15, false",
+        "6.1.16, true",
+        "6.1.176, true",
+        "6.2, false",
+        "6.3, true",
+        "7.3, true"
+    })
+    void since63ANewVirtualAddressExcludesEmulatedDevices(String release, boolean excludes) {
+        under(release);
+        VfioContainer container = host.vfio().openContainer(process);
+        assertThat(container.checkExtension(VfioExtension.UPDATE_VADDR)).isEqualTo(excludes ? 0 : 1);
+        host.openGroupOf(device).setContainer(container);
+        container.setIommu(VfioExtension.TYPE1V2_IOMMU);
+        assertThat(container.checkExtension(VfioExtension.UPDATE_VADDR)).isEqualTo(1);
+        VfioDevice emulated = host.vfio().registerEmulated(new NamedDevice("mdev0"), (iova, size) -> {});
+        container.map(0x1000, 0x10000, 0x1000, READ_WRITE);
+        container.unmap(0x1000, 0x1000, VfioContainer.UNMAP_VADDR);
+        TestProcess child = new TestProcess();
+        container.map(child, 0x1000, 0x10000, 0x1000, VfioContainer.MAP_VADDR);
+        assertThat(child.charged()).isEqualTo(excludes ? 1 : 0);
+        assertThat(process.charged()).isEqualTo(excludes ? 0 : 1);
+
+        host.vfio().openGroup(emulated.groupId()).setContainer(container);
+        assertThat(container.checkExtension(VfioExtension.UPDATE_VADDR)).isEqualTo(excludes ? 0 : 1);
+        if (excludes) {
+            refused(Errno.EBUSY, () -> container.unmap(0x1000, 0x1000, VfioContainer.UNMAP_VADDR));
+        } else {
+            assertThat(container.unmap(0x1000, 0x1000, VfioContainer.UNMAP_VADDR))
+                    .isEqualTo(0x1000);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"5.15, 116", "6.5, 116", "6.6, 120", "7.3, 120"})
+    void since66CapabilitiesAreAligned(String release, int bytes) {
+        under(release);
+        VfioContainer container = host.container(process, VfioExtension.TYPE1V2_IOMMU, device);
+        Type1Info small = container.info(Type1Info.SIZE);
+        assertThat(small.argsz()).isEqualTo(bytes);
+        assertThat(small.capabilityOffset()).isZero();
+        assertThat(container.info(bytes - 1).capabilityOffset()).isZero();
+        assertThat(container.info(bytes).capabilityOffset()).isEqualTo(Type1Info.SIZE);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"5.15, 1", "6.12, 1", "6.13, 0", "7.3, 0"})
+    void until612ThereIsAnExtensionForNesting(String release, int there) {
+        under(release);
+        VfioContainer container = host.vfio().openContainer(process);
+        host.openGroupOf(device).setContainer(container);
+        assertThat(container.checkExtension(VfioExtension.TYPE1_NESTING_IOMMU)).isEqualTo(there);
+        refused(there == 1 ? Errno.EINVAL : Errno.ENODEV, () -> container.setIommu(VfioExtension.TYPE1_NESTING_IOMMU));
+        container.setIommu(VfioExtension.TYPE1V2_IOMMU);
     }
 }

@@ -29,6 +29,7 @@ import org.iommu4j.DirtyBitmap;
 import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
+import org.iommu4j.HardwareInfo;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
@@ -79,6 +80,7 @@ import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.AcpiTable;
 import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.platform.ProcessMemory;
 import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.platform.support.FailNth;
 import org.iommu4j.release.Evidence;
@@ -128,13 +130,29 @@ import org.iommu4j.spi.VendorContext;
 import org.iommu4j.vfio.Vfio;
 import org.iommu4j.vfio.VfioContainer;
 import org.iommu4j.vfio.VfioDevice;
+import org.iommu4j.vfio.VfioDeviceFile;
 import org.iommu4j.vfio.VfioExtension;
 import org.iommu4j.vfio.VfioFile;
 import org.iommu4j.vfio.VfioGroup;
 import org.iommu4j.vfio.VfioOptions;
+import org.iommu4j.vfio.iommufd.DirtyRange;
+import org.iommu4j.vfio.iommufd.HwptAlloc;
+import org.iommu4j.vfio.iommufd.HwptState;
+import org.iommu4j.vfio.iommufd.IoasCopy;
+import org.iommu4j.vfio.iommufd.IoasMap;
+import org.iommu4j.vfio.iommufd.IoasMapFile;
+import org.iommu4j.vfio.iommufd.Iommufd;
+import org.iommu4j.vfio.iommufd.IommufdAccess;
+import org.iommu4j.vfio.iommufd.IommufdOptions;
+import org.iommu4j.vfio.iommufd.IommufdUser;
+import org.iommu4j.vfio.type1.DirtyPages;
+import org.iommu4j.vfio.type1.DmaMap;
+import org.iommu4j.vfio.type1.DmaUnmap;
+import org.iommu4j.vfio.type1.EmulatedGroup;
 import org.iommu4j.vfio.type1.NoSnoopBlocking;
 import org.iommu4j.vfio.type1.Type1Iommu;
 import org.iommu4j.vfio.type1.Type1Options;
+import org.iommu4j.vfio.type1.VfioBitmap;
 
 /**
  * Objects of the library's types in a state of use: drivers of all vendors with every kind of domain, a host with core,
@@ -181,10 +199,33 @@ final class Samples {
         add(guest.createVfioDevice(), guest.createVcpu(machine.processors().get(0)));
         Type1Options options = new Type1Options(false, 10, NoSnoopBlocking.BY_DOMAIN, Errno.EINVAL, true, true, true);
         add(options, new Type1Iommu(true, process, options));
+        addIommufd(factory);
         addSilicon(factory);
         add((IntUnaryOperator) event -> event, (IntFunction<Owner>) event -> Owner.HOST, Owner.HOST);
         addHost();
         addSmallest(new Bench(DomainConfigurations.smallest()));
+    }
+
+    /** A device of another host that user space has through iommufd. */
+    private void addIommufd(MachineFactory factory) {
+        Machine host = factory.create(factory.named("intel-sc"));
+        IommuCore hostCore = IommuCore.open(open(host), host.topology());
+        Vfio vfio = new Vfio(hostCore, VfioOptions.DEFAULT);
+        VfioDevice device = vfio.register(BuiltInTopology.GPU);
+        ProcessMemory memory = host.newProcess(1000, false);
+        IommufdUser user = IommufdUser.root(memory);
+        IommufdOptions options = IommufdOptions.DEFAULT.withNoIommu(true);
+        Iommufd iommufd = Iommufd.open(options, user);
+        VfioDeviceFile file = VfioDeviceFile.open(vfio, device);
+        int id = file.bind(iommufd);
+        int ioas = iommufd.ioasAlloc(0);
+        HwptState hwpt = iommufd.hwpt(file.attach(ioas));
+        IommufdAccess.Owner owner = (iova, length) -> {};
+        add(iommufd, user, options, file, iommufd.vfioContainer(), hwpt, iommufd.getHwInfo(id, 0, 0), owner);
+        add(iommufd.createAccess(owner, true), iommufd.faultQueueAlloc(0), HardwareInfo.NONE, user.account());
+        add(new HwptAlloc(0, id, ioas), new DirtyRange(hwpt.ioasId(), 0, 0, 4096, 4096));
+        add(new IoasMap(IoasMap.READABLE, ioas, 0x10_0000, 4096, 0), new IoasMapFile(0, ioas, memory, 0, 4096, 0));
+        add(new IoasCopy(IoasMap.READABLE, ioas, ioas, 4096, 0, 0));
     }
 
     /** Adds a vendor that has no more than a vendor must have. */
@@ -235,6 +276,12 @@ final class Samples {
         add((IntPredicate) number -> true, (BooleanSupplier) () -> true, (Predicate<Object>) object -> true);
         add((Runnable) () -> {}, new IllegalStateException("a cause"), Optional.empty(), Set.of(), List.of());
         add(AcpiTable.parse("TEST", acpiTable()), new CoherentBuffer(0, 0, 4096), new NoFindings());
+        add(
+                new DmaMap(DmaMap.SIZE, 1, 0x10_0000, 0x10_0000, 0x1000),
+                new DmaUnmap(DmaUnmap.SIZE, 0, 0x10_0000, 0x1000, null),
+                DirtyPages.of(DirtyPages.STOP),
+                new VfioBitmap(4096, new long[1]),
+                (EmulatedGroup) (iova, size) -> {});
         add((VfioFile) () -> true, GuestTreatment.of(LinuxRelease.NEWEST, HardwareVirtualization.VMX, false));
         ReleaseRule<Boolean> rule = ReleaseRule.of("rule", "It is so.", true, Evidence.READ);
         RuleSheet sheet = RuleSheet.of(Map.of("a module", List.of(rule)));

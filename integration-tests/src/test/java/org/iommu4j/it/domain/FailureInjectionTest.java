@@ -29,6 +29,7 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.core.IommuGroup;
 import org.iommu4j.core.IommuMapper;
+import org.iommu4j.device.NamedDevice;
 import org.iommu4j.it.domain.NthFailure.Injected;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
@@ -43,6 +44,7 @@ import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.VendorContext;
 import org.iommu4j.vfio.Vfio;
 import org.iommu4j.vfio.VfioContainer;
+import org.iommu4j.vfio.VfioDevice;
 import org.iommu4j.vfio.VfioExtension;
 import org.iommu4j.vfio.VfioGroup;
 import org.iommu4j.vfio.VfioOptions;
@@ -284,6 +286,100 @@ class FailureInjectionTest {
             assertThat(host.container.unmap(0, 0, VfioContainer.UNMAP_ALL)).isEqualTo(PAGES * PAGE);
             assertThat(host.process.pinned()).as(at).isZero();
             assertThat(host.process.charged()).as(at).isZero();
+        }
+        assertThat(fired).as("failures that happened").isGreaterThan(3);
+        assertThat(seen).contains(Errno.ENOMEM, Errno.EFAULT);
+    }
+
+    /** Unmapping takes effect even when it fails; pages that a device may still reach stay pinned, and are counted. */
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("configurations")
+    void unmappingFromAContainer(Configuration configuration) {
+        int fired = 0;
+        for (int n = 1; ; n++) {
+            Host host = new Host(configuration);
+            VfioGroup group = host.register(Bench.DEVICE);
+            group.setContainer(host.container);
+            host.container.setIommu(VfioExtension.TYPE1V2_IOMMU);
+            int readWrite = VfioContainer.MAP_READ | VfioContainer.MAP_WRITE;
+            long iova = (1L << 37) - 3 * PAGE;
+            host.container.map(iova, VIRTUAL, PAGES * PAGE, readWrite);
+            host.container.map(IOVA, VIRTUAL, PAGE, readWrite);
+
+            host.machine.failures().arm(n);
+            Errno errno = errnoOf(() -> host.container.unmap(iova, PAGES * PAGE, 0));
+            host.machine.failures().disarm();
+
+            String at = configuration + ", failure " + n;
+            assertThat(host.container.info().dmaAvailable()).as(at).isEqualTo(65534);
+            if (errno == null) {
+                host.bench.assertRefused(iova);
+                host.bench.assertReaches(IOVA, host.process.translate(VIRTUAL));
+                assertThat(host.process.pinned()).as(at).isEqualTo(1);
+                assertThat(host.process.charged()).as(at).isEqualTo(1);
+            } else {
+                assertThat(errno).as(at).isIn(Errno.ETIMEDOUT, Errno.EIO);
+                assertThat(host.process.pinned()).as(at).isEqualTo(1 + host.container.quarantinedPages());
+                assertThat(host.process.charged()).as(at).isEqualTo(host.process.pinned());
+            }
+            if (!host.machine.failures().fired()) {
+                break;
+            }
+            fired++;
+        }
+        assertThat(fired).as("failures that happened").isPositive();
+    }
+
+    /** The mappings of a container of emulated devices are pinned when the first real one joins. */
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("configurations")
+    void joiningAContainerOfEmulatedDevices(Configuration configuration) {
+        int fired = 0;
+        Set<Errno> seen = EnumSet.noneOf(Errno.class);
+        for (int n = 1; ; n++) {
+            Host host = new Host(configuration);
+            VfioDevice registered = host.vfio.registerEmulated(new NamedDevice("mdev0"), (iova, size) -> {});
+            VfioGroup emulated = host.vfio.openGroup(registered.groupId());
+            emulated.setContainer(host.container);
+            host.container.setIommu(VfioExtension.TYPE1V2_IOMMU);
+            VfioDevice open = emulated.openDevice(registered.id());
+            int readWrite = VfioContainer.MAP_READ | VfioContainer.MAP_WRITE;
+            host.container.map(IOVA, VIRTUAL, 2 * PAGE, readWrite);
+            host.container.map(IOVA + 4 * PAGE, VIRTUAL, (PAGES - 4) * PAGE, readWrite);
+            open.pinPages(IOVA + PAGE, 3, new long[1]);
+            VfioGroup group = host.register(Bench.DEVICE);
+            long frames = host.bench.framesInUse();
+
+            host.machine.failures().arm(n);
+            Errno errno = errnoOf(() -> group.setContainer(host.container));
+            host.machine.failures().disarm();
+
+            String at = configuration + ", failure " + n;
+            if (errno == null) {
+                host.bench.assertReaches(IOVA, host.process.translate(VIRTUAL));
+                host.bench.assertReaches(
+                        IOVA + PAGES * PAGE - 8, host.process.translate(VIRTUAL + (PAGES - 4) * PAGE - 8));
+                assertThat(host.process.pinned()).as(at).isEqualTo(PAGES - 1);
+                assertThat(host.process.charged()).as(at).isEqualTo(PAGES - 2);
+            } else if (errno == Errno.ENOMEM || errno == Errno.EFAULT) {
+                host.bench.assertRefused(IOVA);
+                assertThat(host.bench.framesInUse()).as(at).isEqualTo(frames);
+                assertThat(host.process.pinned()).as(at).isEqualTo(1);
+                assertThat(host.process.charged()).as(at).isEqualTo(1);
+                group.setContainer(host.container);
+                host.bench.assertReaches(IOVA, host.process.translate(VIRTUAL));
+            } else {
+                assertThat(errno).as(at).isIn(Errno.ETIMEDOUT, Errno.EIO);
+                assertThat(host.process.pinned()).as(at).isEqualTo(1 + host.container.quarantinedPages());
+            }
+            if (errno != null) {
+                seen.add(errno);
+            }
+            if (!host.machine.failures().fired()) {
+                assertThat(errno).isNull();
+                break;
+            }
+            fired++;
         }
         assertThat(fired).as("failures that happened").isGreaterThan(3);
         assertThat(seen).contains(Errno.ENOMEM, Errno.EFAULT);

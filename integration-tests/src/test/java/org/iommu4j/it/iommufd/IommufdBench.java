@@ -80,12 +80,11 @@ final class IommufdBench {
     }
 
     Iommufd open(ProcessMemory memory) {
-        return Iommufd.open(
-                options, new IommufdUser(memory, account, Set.of(IommufdUser.Capability.SYS_RESOURCE)));
+        return Iommufd.open(options, new IommufdUser(memory, account, Set.of(IommufdUser.Capability.SYS_RESOURCE)));
     }
 
     VfioDeviceFile file(VfioDevice device) {
-        return vfio.openDeviceFile(device);
+        return VfioDeviceFile.open(vfio, device);
     }
 
     /** Reads a word by a device; -1 when the request was refused. */

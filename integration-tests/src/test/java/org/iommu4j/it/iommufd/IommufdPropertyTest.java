@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.NavigableMap;
 import java.util.Random;
 import java.util.TreeMap;
 import org.iommu4j.Errno;
@@ -39,7 +40,7 @@ class IommufdPropertyTest {
         final Map<PciAddress, Integer> attached = new HashMap<>();
 
         /** Returns the memory at an IOVA, or -1. */
-        static long at(TreeMap<Long, Area> areas, long iova) {
+        static long at(NavigableMap<Long, Area> areas, long iova) {
             Map.Entry<Long, Area> below = areas.floorEntry(iova);
             return below == null || iova >= below.getKey() + below.getValue().pages * PAGE
                     ? -1
@@ -168,8 +169,8 @@ class IommufdPropertyTest {
         List<Long> starts = new ArrayList<>(source.keySet());
         long start = starts.get(random.nextInt(starts.size()));
         Area area = source.get(start);
-        long at = iommufd.ioasCopy(new IoasCopy(
-                IoasMap.READABLE | IoasMap.WRITEABLE, to, from, area.pages * PAGE, 0, start));
+        long at = iommufd.ioasCopy(
+                new IoasCopy(IoasMap.READABLE | IoasMap.WRITEABLE, to, from, area.pages * PAGE, 0, start));
         model.ioas.get(to).put(at, area);
         return "copy to " + Long.toHexString(at);
     }

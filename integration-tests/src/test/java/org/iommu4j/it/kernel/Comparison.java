@@ -23,7 +23,8 @@ record Comparison(int equal, int titles, List<String> outside, List<String> diff
     }
 
     private static boolean isTitle(TranscriptLine line) {
-        return line.answer().isEmpty() && (line.text().matches("(==|--|\\[|\\().*") || line.text().endsWith("-DONE"));
+        return line.answer().isEmpty()
+                && (line.text().matches("(==|--|\\[|\\().*") || line.text().endsWith("-DONE"));
     }
 
     /** Compares line by line: each line of a transcript has one of the program, in order. */
@@ -61,7 +62,8 @@ record Comparison(int equal, int titles, List<String> outside, List<String> diff
 
     @Override
     public String toString() {
-        return equal + " answers equal and " + titles + " titles, " + differences.size() + " differ, " + outside.size() + " outside of the model"
+        return equal + " answers equal and " + titles + " titles, " + differences.size() + " differ, " + outside.size()
+                + " outside of the model"
                 + (outside.isEmpty() ? "" : " " + outside.stream().distinct().toList());
     }
 }

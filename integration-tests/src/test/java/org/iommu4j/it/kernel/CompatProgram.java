@@ -44,7 +44,8 @@ final class CompatProgram extends Program {
             new Comparison.Outside(
                     "regions of a device's BARs", line -> line.text().startsWith("  BAR0 ")),
             new Comparison.Outside(
-                    "physical addresses and huge pages of a process", line -> line.text().startsWith("madvise(")));
+                    "physical addresses and huge pages of a process",
+                    line -> line.text().startsWith("madvise(")));
 
     private final IommufdOptions options;
     private Iommufd file;
@@ -181,9 +182,7 @@ final class CompatProgram extends Program {
             print("  config region size=%s", hex(config.size()));
             int before = config.read(4, 2);
             config.write(4, 2, before | 6);
-            print(
-                    "  PCI command at open=%s after enabling MEM|BM=%s",
-                    hex(before), hex(config.read(4, 2)));
+            print("  PCI command at open=%s after enabling MEM|BM=%s", hex(before), hex(config.read(4, 2)));
             print("  BAR0");
         }
         return r == 0;
@@ -455,7 +454,7 @@ final class CompatProgram extends Program {
         long m = 0x7fb000000000L;
         process.allocate(m, 8, true);
         for (int i = 0; i < 6; i++) {
-            map("map #" + (i + 1) + " with dma_entry_limit=4", m + i * PAGE, 0x100000 + i * 2 * PAGE, PAGE);
+            map("map #" + (i + 1) + " with dma_entry_limit=4", m + i * PAGE, 0x100000 + i * 2L * PAGE, PAGE);
             print("  avail %d", available());
         }
         unmap("one", 0x100000, PAGE);

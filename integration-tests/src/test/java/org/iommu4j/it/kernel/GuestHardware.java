@@ -82,9 +82,11 @@ public record GuestHardware(
         return Integer.parseInt(options.getOrDefault("smp", "1"));
     }
 
-    /** Returns a property of the unit's device, such as {@code snoop-control}; empty where the device has its default. */
+    /**
+     * Returns a property of the unit's device, such as {@code snoop-control}; empty where the device has its default.
+     */
     public Optional<String> unitProperty(String name) {
-        for (String property : options.getOrDefault("device", "").split(",")) {
+        for (String property : options.getOrDefault("device", "").split(",", -1)) {
             if (property.startsWith(name + "=")) {
                 return Optional.of(property.substring(name.length() + 1));
             }

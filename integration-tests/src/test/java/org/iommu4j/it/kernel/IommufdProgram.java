@@ -29,8 +29,18 @@ final class IommufdProgram extends Program {
     private static final long ALL = -1L;
     private static final int UNKNOWN = 9999;
     private static final String[] EXTENSIONS = {
-        "0", "TYPE1", "SPAPR_TCE", "TYPE1v2", "DMA_CC", "EEH", "TYPE1_NESTING", "SPAPR_TCE_v2", "NOIOMMU", "UNMAP_ALL",
-        "UPDATE_VADDR", "11"
+        "0",
+        "TYPE1",
+        "SPAPR_TCE",
+        "TYPE1v2",
+        "DMA_CC",
+        "EEH",
+        "TYPE1_NESTING",
+        "SPAPR_TCE_v2",
+        "NOIOMMU",
+        "UNMAP_ALL",
+        "UPDATE_VADDR",
+        "11"
     };
     private static final int[] EXTENSION_ORDER = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0};
 
@@ -52,7 +62,7 @@ final class IommufdProgram extends Program {
 
         Device(PciAddress address) {
             this.address = address;
-            this.file = host.vfio.openDeviceFile(host.registered.get(address));
+            this.file = VfioDeviceFile.open(host.vfio, host.registered.get(address));
         }
     }
 
@@ -62,11 +72,12 @@ final class IommufdProgram extends Program {
         this.options = options;
         this.file = Iommufd.open(options, IommufdUser.root(process));
         // Where the kernel put the memory is not printed, but its alignment is what the second free IOVA follows.
-        this.m = 0x7f4000000000L + transcript.lines().stream()
-                .filter(line -> line.text().startsWith("IOAS_MAP any iova again, 16 pages"))
-                .mapToLong(line -> line.number("iova_out"))
-                .findFirst()
-                .orElse(0);
+        this.m = 0x7f4000000000L
+                + transcript.lines().stream()
+                        .filter(line -> line.text().startsWith("IOAS_MAP any iova again, 16 pages"))
+                        .mapToLong(line -> line.number("iova_out"))
+                        .findFirst()
+                        .orElse(0);
         process.allocate(m, 64, true);
         process.allocate(ro, 1, false);
         process.allocate(hole, 2, true);
@@ -577,7 +588,7 @@ final class IommufdProgram extends Program {
         opened[0].close();
         t.id = bind(t.file, "ok", 0, file);
         bind(t.file, "again", 0, file);
-        VfioDeviceFile second = host.vfio.openDeviceFile(host.registered.get(t.address));
+        VfioDeviceFile second = VfioDeviceFile.open(host.vfio, host.registered.get(t.address));
         print("second open of the cdev -> fd");
         bind(second, "on the second open", 0, file);
         second.close();
@@ -812,10 +823,9 @@ final class IommufdProgram extends Program {
         Device p = openBound(KernelHost.FOURTH, "open and bind %s -> %d %s");
         int group = host.registered.get(KernelHost.FOURTH).groupId();
         int other = host.registered.get(KernelHost.FIFTH).groupId();
-        Device q = openBound(
-                KernelHost.FIFTH, "open and bind %s (same group " + group + "/" + other + ") -> %d %s");
+        Device q = openBound(KernelHost.FIFTH, "open and bind %s (same group " + group + "/" + other + ") -> %d %s");
         Iommufd file2 = open();
-        VfioDeviceFile q2 = host.vfio.openDeviceFile(host.registered.get(KernelHost.FIFTH));
+        VfioDeviceFile q2 = VfioDeviceFile.open(host.vfio, host.registered.get(KernelHost.FIFTH));
         bind(q2, "other function, another iommufd", 0, file2);
         q2.close();
         attach(p, "IOAS A", a);
@@ -825,7 +835,7 @@ final class IommufdProgram extends Program {
         detach(p, "-");
         detach(q, "-");
         q.file.close();
-        q2 = host.vfio.openDeviceFile(host.registered.get(KernelHost.FIFTH));
+        q2 = VfioDeviceFile.open(host.vfio, host.registered.get(KernelHost.FIFTH));
         bind(q2, "other function, another iommufd, once free", 0, file2);
         q2.close();
         file2.close();
@@ -902,8 +912,6 @@ final class IommufdProgram extends Program {
                 throw out[0].failure();
             }
         });
-        print(
-                "UNMAP_DMA %s -> %d %s size_out=%s",
-                what, r, errno(), hex(out[0].bytes() < 0 ? size : out[0].bytes()));
+        print("UNMAP_DMA %s -> %d %s size_out=%s", what, r, errno(), hex(out[0].bytes() < 0 ? size : out[0].bytes()));
     }
 }

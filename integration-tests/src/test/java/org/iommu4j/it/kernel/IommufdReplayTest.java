@@ -59,8 +59,7 @@ class IommufdReplayTest {
     void iommufdAnswersAsTheKernelDid(Path path) {
         Transcript transcript = Transcript.read(path);
         KernelHost host = KernelHost.of(transcript);
-        Program program =
-                new IommufdProgram(host, host.process(Long.MAX_VALUE, true), transcript, options(transcript));
+        Program program = new IommufdProgram(host, host.process(Long.MAX_VALUE, true), transcript, options(transcript));
         replay("iommufd", transcript, program::run, program.lines(), List.of());
     }
 
@@ -84,9 +83,9 @@ class IommufdReplayTest {
             replay(
                     "mixed",
                     transcript,
-                    new MixedProgram(transcript, options(transcript), lines)::run,
+                    new MixedUnitsProgram(transcript, options(transcript), lines)::run,
                     lines,
-                    MixedProgram.OUTSIDE);
+                    MixedUnitsProgram.OUTSIDE);
             return;
         }
         assertThat(transcript.commandLine()).containsEntry("qmode", "h2");

@@ -24,8 +24,9 @@ import org.iommu4j.vfio.iommufd.IommufdOptions;
 import org.iommu4j.vfio.iommufd.IommufdUser;
 
 /**
- * {@code h2_truth.c} on our side: a device that can be enforced joins the HWPT of one that can't, which then leaves KVM;
- * and a group of two functions behind units that differ. {@link #WITHOUT} are behind the unit without snoop control.
+ * {@code h2_truth.c} on our side: a device that can be enforced joins the HWPT of one that can't, which then leaves
+ * KVM; and a group of two functions behind units that differ. {@link #WITHOUT} are behind the unit without snoop
+ * control.
  */
 final class JoinedHwptProgram extends Program {
     /** Who is behind the unit that is believed to lack snoop control: the first device, and one of a group. */
@@ -33,9 +34,11 @@ final class JoinedHwptProgram extends Program {
 
     /** Inputs of the kernel's run, and what a guest's own program does. */
     static final List<Comparison.Outside> OUTSIDE = List.of(
-            new Comparison.Outside("probes that the program asks for", line -> line.text().startsWith("PROBE ")),
+            new Comparison.Outside(
+                    "probes that the program asks for", line -> line.text().startsWith("PROBE ")),
             new Comparison.Outside("traces of the kernel", line -> line.text().startsWith("TRACE ")),
-            new Comparison.Outside("what a guest's program exits with", line -> line.text().startsWith("KVM_RUN ")));
+            new Comparison.Outside(
+                    "what a guest's program exits with", line -> line.text().startsWith("KVM_RUN ")));
 
     /** A CPU that tells of its WBINVDs. */
     private final class Watched implements Processor {
@@ -101,7 +104,8 @@ final class JoinedHwptProgram extends Program {
 
     private void newMachine() {
         List<Processor> processors = new ArrayList<>();
-        for (Processor processor : host.machine.processors().subList(0, transcript.hardware().cpus())) {
+        for (Processor processor :
+                host.machine.processors().subList(0, transcript.hardware().cpus())) {
             processors.add(new Watched(processor));
         }
         vm = new VirtualMachine(process, processors, KvmOptions.DEFAULT.withRelease(transcript.release()));
@@ -204,8 +208,8 @@ final class JoinedHwptProgram extends Program {
         file = Iommufd.open(options, IommufdUser.root(process));
         int ioas = file.ioasAlloc(0);
         file.vfioIoasSet(ioas);
-        VfioDeviceFile d = host.vfio.openDeviceFile(host.registered.get(KernelHost.FIRST));
-        VfioDeviceFile e = host.vfio.openDeviceFile(host.registered.get(KernelHost.SECOND));
+        VfioDeviceFile d = VfioDeviceFile.open(host.vfio, host.registered.get(KernelHost.FIRST));
+        VfioDeviceFile e = VfioDeviceFile.open(host.vfio, host.registered.get(KernelHost.SECOND));
         print("-- the first device, behind a unit without snoop control");
         snoopControl(false);
         bind(d, "1st");

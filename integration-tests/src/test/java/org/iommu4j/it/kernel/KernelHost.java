@@ -82,10 +82,7 @@ final class KernelHost {
                 context.bootOptions(),
                 context.release());
         core = IommuCore.open(
-                List.of(IommuVendors.load()
-                        .claiming(machine.firmware())
-                        .get(0)
-                        .open(changed)),
+                List.of(IommuVendors.load().claiming(machine.firmware()).get(0).open(changed)),
                 machine.topology(),
                 DefaultDomainPolicy.DMA);
         vfio = new Vfio(core, VfioOptions.DEFAULT.withRelease(release));
@@ -144,23 +141,26 @@ final class KernelHost {
                         each.unit().map(name -> behindSecond.contains(each.address()) ? "dmar0" : "dmar1"),
                         each.externalFacing()))
                 .toList();
-        MachineDescription machine = shape.withUnits(List.of(second, first))
-                .withFunctions(functions)
-                .withAcpiTables(tables);
+        MachineDescription machine =
+                shape.withUnits(List.of(second, first)).withFunctions(functions).withAcpiTables(tables);
         return new KernelHost(
                 machine,
                 transcript.release(),
                 Map.of(
-                        unit.registerBase(), firstSnoops ? ecap | 1L << 7 : ecap & ~(1L << 7),
-                        SECOND_UNIT, secondSnoops ? ecap | 1L << 7 : ecap & ~(1L << 7)));
+                        unit.registerBase(),
+                        firstSnoops ? ecap | 1L << 7 : ecap & ~(1L << 7),
+                        SECOND_UNIT,
+                        secondSnoops ? ecap | 1L << 7 : ecap & ~(1L << 7)));
     }
 
     private static synchronized MachineDescription shape(String capture) {
-        return SHAPES.computeIfAbsent(capture, name -> WORKBENCH
-                .describe(WORKBENCH.read(Path.of(
-                        Objects.requireNonNull(KernelHost.class.getResource("/captures/" + name + ".tar"), name)
-                                .getPath())))
-                .withBootOptions(BootOptions.DEFAULT));
+        return SHAPES.computeIfAbsent(
+                capture,
+                name -> WORKBENCH
+                        .describe(WORKBENCH.read(Path.of(
+                                Objects.requireNonNull(KernelHost.class.getResource("/captures/" + name + ".tar"), name)
+                                        .getPath())))
+                        .withBootOptions(BootOptions.DEFAULT));
     }
 
     private static TranslationUnitSpec with(

@@ -38,6 +38,7 @@ abstract class Program {
         return lines;
     }
 
+    @SuppressWarnings("AnnotateFormatMethod") // the annotation is a library's
     final void print(String format, Object... arguments) {
         lines.add(String.format(format, arguments));
     }
@@ -48,7 +49,9 @@ abstract class Program {
         try {
             return call.getAsInt();
         } catch (IommuException refusal) {
-            error = refusal.errno() == Errno.EDEADLK ? "EDEADLOCK" : refusal.errno().name();
+            error = refusal.errno() == Errno.EDEADLK
+                    ? "EDEADLOCK"
+                    : refusal.errno().name();
             return -1;
         }
     }
@@ -84,7 +87,7 @@ abstract class Program {
         for (int word = 0; word < 2; word++) {
             long value = 0;
             for (int i = 7; i >= 0; i--) {
-                value = value << 8 | bytes[word * 8 + i] & 0xff;
+                value = (value << 8) | (bytes[word * 8 + i] & 0xff);
             }
             memory().store(process.translate(virtualAddress + word * 8L), value);
         }
@@ -94,7 +97,7 @@ abstract class Program {
         StringBuilder text = new StringBuilder();
         for (int i = 0; i < 16; i++) {
             long at = process.translate(virtualAddress + (i & ~7));
-            int c = (int) (memory().load(at) >>> (i & 7) * 8) & 0xff;
+            int c = (int) (memory().load(at) >>> ((i & 7) * 8)) & 0xff;
             if (c == 0) {
                 break;
             }
@@ -103,7 +106,8 @@ abstract class Program {
         return text.toString();
     }
 
-    // ---- the EDU device: it copies 16 bytes to its buffer, or from it ------------------------------------------------
+    // ---- the EDU device: it copies 16 bytes to its buffer, or from it
+    // ------------------------------------------------
 
     private final long[] buffer = new long[2];
 

@@ -58,18 +58,16 @@ public record Transcript(
         Map<String, String> commandLine = Map.of();
         List<TranscriptLine> lines = new ArrayList<>();
         boolean ended = false;
-        for (int i = 0; i < all.size(); i++) {
+        for (int i = (int) all.stream().takeWhile(line -> line.startsWith("#")).count(); i < all.size(); i++) {
             String line = all.get(i).stripTrailing();
             Matcher uname = UNAME.matcher(line);
-            if (line.startsWith("#") || line.isEmpty()) {
-                continue;
-            } else if (FRAME.matcher(line).matches()) {
+            if (FRAME.matcher(line).matches()) {
                 ended |= line.startsWith("END");
             } else if (release == null && uname.matches()) {
                 release = release(line, uname.group(1));
             } else if (commandLine.isEmpty()) {
                 commandLine = options(line);
-            } else {
+            } else if (!line.isEmpty()) {
                 lines.add(new TranscriptLine(i + 1, line));
             }
         }
@@ -100,7 +98,7 @@ public record Transcript(
 
     private static Map<String, String> options(String line) {
         Map<String, String> options = new LinkedHashMap<>();
-        for (String option : line.strip().split("\\s+")) {
+        for (String option : line.strip().split("\\s+", -1)) {
             int equals = option.indexOf('=');
             options.put(
                     equals < 0 ? option : option.substring(0, equals), equals < 0 ? "" : option.substring(equals + 1));
@@ -108,7 +106,9 @@ public record Transcript(
         return options;
     }
 
-    /** Returns the machine's name, by which transcripts of several kernels are compared: the name without its kernel. */
+    /**
+     * Returns the machine's name, by which transcripts of several kernels are compared: the name without its kernel.
+     */
     public String machine() {
         return name.replaceFirst("^[0-9.]+-", "");
     }

@@ -16,13 +16,11 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class TranscriptTest {
-    private static final String HEAD =
-            """
+    private static final String HEAD = """
             # QEMU 7.2 -machine q35 -cpu max -smp 3 -m 512M -device intel-iommu,caching-mode=on,snoop-control=on
             # kernel: DMAR: dmar0: reg_base_addr fed90000 ver 1:0 cap d2008c22260206 ecap f00fca
             """;
-    private static final String BODY =
-            """
+    private static final String BODY = """
             BEGIN-VFIO
             Linux (none) 6.1.0-50-amd64 #1 SMP PREEMPT_DYNAMIC Debian 6.1.176-1 (2026-07-02) x86_64 GNU/Linux
             console=ttyS0 intel_iommu=on no_timer_check qdev=0000:00:05.0\s

@@ -23,6 +23,7 @@ import java.util.function.UnaryOperator;
 import org.iommu4j.DmaFault;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
+import org.iommu4j.HardwareInfo;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
@@ -369,6 +370,23 @@ final class DriverSaboteurs {
                                 ? call.target(Iommu.class)
                                         .allocate(DomainType.BLOCKED, call.argument(1, IommuDevice.class))
                                 : call.proceed()),
+                of(
+                        "allocate-user-1",
+                        "makes a blocked domain for users",
+                        "allocateForUser",
+                        call -> call.target(Iommu.class)
+                                .allocate(DomainType.BLOCKED, call.argument(0, IommuDevice.class))),
+                of(
+                        "allocate-user-2",
+                        "finds another driver's device invalid",
+                        "allocateForUser",
+                        swap(Errno.ENODEV, Errno.EINVAL)),
+                with("blocks-first-2", "changes its mind about blocking first", "blocksBeforeAttach", () -> {
+                    AtomicInteger count = new AtomicInteger();
+                    return call -> count.getAndIncrement() == 0 ? call.proceed() : !(boolean) call.proceed();
+                }),
+                of("nests-1", "denies that it nests", "nests", call -> false)
+                        .where(traits -> traits.has(Ability.NESTING)),
                 of("allocate-flags-2", "ignores flags", "allocate", ignoring),
                 of("allocate-flags-2", "finds a flag invalid", "allocate", swap(Errno.EOPNOTSUPP, Errno.EINVAL)),
                 of(
@@ -718,6 +736,11 @@ final class DriverSaboteurs {
                     AtomicInteger count = new AtomicInteger();
                     return call -> count.incrementAndGet() > 3 ? !(boolean) call.proceed() : call.proceed();
                 }),
+                Refusals.with("hardware-info-1", "tells another story later", IommuDevice.class, "hardwareInfo", () -> {
+                    AtomicInteger count = new AtomicInteger();
+                    return call -> new HardwareInfo(7, List.of(count.incrementAndGet()));
+                }),
+                device("virtual-unit-1", "has a unit that is none", "virtualIommuUnit", call -> Optional.of("none")),
                 device("max-pasids-1", "has three", "maxPasids", call -> 3),
                 device("max-pasids-1", "has those that there are at most", "maxPasids", call -> 1 << 20),
                 device(

@@ -11,6 +11,7 @@ import java.util.Set;
 import org.iommu4j.DmaFault;
 import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
+import org.iommu4j.HardwareInfo;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.Prot;
@@ -272,6 +273,25 @@ public abstract class DeviceContract {
         bench.assertReaches(requester, bench.iova(), bench.scratch());
         domain.pasidAttachment().orElseThrow().detach(bench.device(), last);
         bench.assertBlocked(requester, bench.iova());
+    }
+
+    @Test
+    @Promise("hardware-info-1")
+    void whatIsToldOfTheUnitDoesNotChange(Bench bench) {
+        HardwareInfo told = bench.device().hardwareInfo();
+        IommuDomain domain = bench.iommu().allocate(DomainType.UNMANAGED, bench.device());
+        bench.attach(domain, bench.device());
+        assertThat(bench.device().hardwareInfo()).isEqualTo(told);
+        bench.detach(domain, bench.device());
+        assertThat(bench.device().hardwareInfo()).isEqualTo(told);
+    }
+
+    @Test
+    @Promise("virtual-unit-1")
+    void theUnitOfGuestsIsOneOfTheDriversAndDoesNotChange(Bench bench) {
+        Optional<String> unit = bench.device().virtualIommuUnit();
+        unit.ifPresent(name -> assertThat(bench.iommu().units()).contains(name));
+        assertThat(bench.device().virtualIommuUnit()).isEqualTo(unit);
     }
 
     @Test

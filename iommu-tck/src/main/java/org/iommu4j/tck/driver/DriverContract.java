@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
@@ -851,6 +852,49 @@ public abstract class DriverContract {
                     Errno.EOPNOTSUPP, () -> bench.iommu().allocate(DomainType.IDENTITY, bench.device(), Set.of()));
         }
         assertRefused(Errno.EOPNOTSUPP, () -> bench.iommu().allocate(DomainType.NESTED, bench.device(), Set.of()));
+    }
+
+    @Test
+    @Promise({"allocate-user-1", "allocate-user-2"})
+    void aDomainForUserSpaceIsAnEmptyOneOfAUsers(Bench bench) {
+        IommuDomain domain = bench.iommu().allocateForUser(bench.device(), Set.of());
+        assertThat(domain.type()).isEqualTo(DomainType.UNMANAGED);
+        assertThat(domain.iommu()).isSameAs(bench.iommu());
+        assertThat(domain.translate(bench.iova())).isEqualTo(IommuDomain.UNMAPPED);
+        if (domain.attach(bench.device()).attached()) {
+            bench.assertBlocked(bench.iova());
+            bench.map(domain, bench.iova(), bench.scratch());
+            bench.assertReaches(bench.iova(), bench.scratch());
+            bench.detach(domain, bench.device());
+        }
+        domain.close();
+        Bench stranger = bench.on(UnaryOperator.identity());
+        assertRefused(Errno.ENODEV, () -> bench.iommu().allocateForUser(stranger.device(), Set.of()));
+        bench.iommu().close();
+        assertRefused(Errno.ENODEV, () -> bench.iommu().allocateForUser(bench.device(), Set.of()));
+    }
+
+    @Test
+    @Promise("blocks-first-2")
+    void whetherLinuxBlocksFirstDoesNotChange(Bench bench) {
+        boolean first = bench.iommu().blocksBeforeAttach();
+        IommuDomain domain = bench.iommu().allocate(DomainType.UNMANAGED, bench.device());
+        bench.attach(domain, bench.device());
+        assertThat(bench.iommu().blocksBeforeAttach()).isEqualTo(first);
+        bench.detach(domain, bench.device());
+        assertThat(bench.iommu().blocksBeforeAttach()).isEqualTo(first);
+    }
+
+    @Test
+    @Promise("nests-1")
+    void aDriverThatDoesNotNestHasNoParents(Bench bench) {
+        if (bench.traits().has(Ability.NESTING)) {
+            assertThat(bench.iommu().nests()).isTrue();
+            return;
+        }
+        IommuDomain domain = bench.iommu().allocate(DomainType.UNMANAGED, bench.device());
+        assertThat(domain.nesting()).as("without NEST_PARENT").isEmpty();
+        domain.close();
     }
 
     @Test

@@ -25,6 +25,7 @@ public final class BoundDevice extends IommufdObject {
     private final DeviceGroup group;
     private final IommuDevice device;
     private final Runnable faultSource = this::collectFaults;
+    private @Nullable VirtualDevice virtualDevice;
     private boolean bound = true;
 
     private BoundDevice(IommufdContext context, DeviceGroup group, IommuDevice device) {
@@ -78,6 +79,16 @@ public final class BoundDevice extends IommufdObject {
     /** Returns whether it has an IOMMU. */
     boolean hasIommu() {
         return !(device instanceof NoIommu.Device);
+    }
+
+    /** Returns what a guest knows it as, null for nothing; under the object table's monitor. */
+    @Nullable
+    VirtualDevice virtualDevice() {
+        return virtualDevice;
+    }
+
+    void setVirtualDevice(@Nullable VirtualDevice virtual) {
+        virtualDevice = virtual;
     }
 
     /** Returns its number in the object table. */
@@ -191,7 +202,7 @@ public final class BoundDevice extends IommufdObject {
             throw new IommuException(Errno.EINVAL, group.group() + " is attached to " + group.hwpt(pasid));
         }
         upgrade(hwpt);
-        startFaults(hwpt, pasid);
+        startFaults(hwpt);
         try {
             if (old == null) {
                 group.attach(device, pasid, hwpt);
@@ -279,6 +290,11 @@ public final class BoundDevice extends IommufdObject {
             for (int pasid : group.pasidsOf(device)) {
                 failure = Failures.run(failure, () -> leave(pasid));
             }
+            VirtualDevice virtual = virtualDevice;
+            if (virtual != null) {
+                context.table.removeForGood(virtual);
+                virtual.destroy();
+            }
             context.table.remove(this);
             failure = Failures.run(failure, () -> group.group().release(device));
             failure = Failures.run(failure, context::release);
@@ -301,7 +317,7 @@ public final class BoundDevice extends IommufdObject {
 
     // ---- page requests ---------------------------------------------------------------------------------------------
 
-    private void startFaults(Hwpt hwpt, int pasid) {
+    private void startFaults(Hwpt hwpt) {
         FaultQueue queue = hwpt.fault();
         if (queue == null) {
             return;

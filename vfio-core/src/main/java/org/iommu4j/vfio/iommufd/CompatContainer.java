@@ -171,6 +171,7 @@ public final class CompatContainer {
      *
      * @throws IommuException ENOTTY, always
      */
+    @SuppressWarnings("DoNotCallSuggester") // a call that user space makes, and Linux refuses
     public void dirtyPages() {
         throw new IommuException(Errno.ENOTTY, "an iommufd does not record written pages for VFIO's calls");
     }
@@ -184,8 +185,8 @@ public final class CompatContainer {
      * Maps memory of the process.
      *
      * @param argsz bytes of the argument
-     * @throws IommuException EINVAL (the argument is too small, an unknown flag), ENODEV, and as {@code Iommufd.ioasMap} from there on; EINVAL of
-     *     the domain for neither READ nor WRITE
+     * @throws IommuException EINVAL (the argument is too small, an unknown flag), ENODEV, and as
+     *     {@code Iommufd.ioasMap} from there on; EINVAL of the domain for neither READ nor WRITE
      */
     public void map(int argsz, long iova, long virtualAddress, long size, int flags) {
         checkSize(argsz, MAP_SIZE);
@@ -210,13 +211,7 @@ public final class CompatContainer {
             throw new IommuException(Errno.EINVAL, "memory of 0x" + Long.toHexString(length) + " bytes");
         }
         UserPages pages = new UserPages(
-                user.memory(),
-                user,
-                context.accounting.of(user),
-                address,
-                length,
-                (prot & Prot.WRITE) != 0,
-                false);
+                user.memory(), user, context.accounting.of(user), address, length, (prot & Prot.WRITE) != 0, false);
         return new Ioas.Piece(pages, address & (UserPages.PAGE_SIZE - 1), length);
     }
 
@@ -229,9 +224,9 @@ public final class CompatContainer {
      * Unmaps a range: whole mappings, and as type 1 parts of them. Nothing in the range is no failure.
      *
      * @param argsz bytes of the argument
-     * @return the bytes; a refusal is a part of it, since Linux writes the bytes with some of them: EINVAL (the argument
-     *     is too small; an unknown flag; with {@link #UNMAP_ALL} an address or a size), ENODEV, EINVAL (size 0, a cut that is misaligned),
-     *     EOVERFLOW (wraps around), ENOENT (a mapping would be cut)
+     * @return the bytes; a refusal is a part of it, since Linux writes the bytes with some of them: EINVAL (the
+     *     argument is too small; an unknown flag; with {@link #UNMAP_ALL} an address or a size), ENODEV, EINVAL (size
+     *     0, a cut that is misaligned), EOVERFLOW (wraps around), ENOENT (a mapping would be cut)
      */
     public Unmapped unmap(int argsz, long iova, long size, int flags) {
         Ioas.Unmapped result;

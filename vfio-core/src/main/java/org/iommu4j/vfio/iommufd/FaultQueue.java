@@ -97,8 +97,7 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
         if (answered == null) {
             throw new IommuException(Errno.EINVAL, "no group waits under the cookie " + cookie);
         }
-        answered.device()
-                .respond(answered.group(), code == 0 ? PageResponse.SUCCESS : PageResponse.INVALID);
+        answered.device().respond(answered.group(), code == 0 ? PageResponse.SUCCESS : PageResponse.INVALID);
     }
 
     /** Closes the file; what nobody answered is answered as invalid. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio.iommufd;
 
+import java.util.Objects;
 import org.iommu4j.HardwareInfo;
 
 /**
@@ -19,4 +20,9 @@ public record HwInfo(HardwareInfo hardware, int maxPasidLog2, long capabilities)
     public static final long PCI_PASID_PRIVILEGED = 1 << 2;
     /** The device can't cache translations. */
     public static final long ATS_NOT_SUPPORTED = 1 << 3;
+
+    /** Refuses null. */
+    public HwInfo {
+        Objects.requireNonNull(hardware, "hardware");
+    }
 }

@@ -15,7 +15,12 @@ import org.jspecify.annotations.Nullable;
  * @param faultId the fault queue, if {@link #FAULT_ID_VALID} is set
  */
 public record HwptAlloc(
-        int flags, int deviceId, int parentId, int dataType, @Nullable GuestTable data, int faultId) {
+        int flags,
+        int deviceId,
+        int parentId,
+        int dataType,
+        @Nullable GuestTable data,
+        int faultId) {
     /** It can be the parent of nested HWPTs. */
     public static final int NEST_PARENT = 1;
     /** Written pages can be recorded. */

@@ -48,7 +48,7 @@ final class HwptAllocator {
         IommuDomain domain = allocateDomain(context.rules, device, domainFlags(flags));
         PagingHwpt hwpt = context.table.add(new PagingHwpt(
                 ioas, domain, automatic, (flags & HwptAlloc.NEST_PARENT) != 0, (flags & HwptAlloc.PASID) != 0));
-        boolean attached = false;
+        Attachment made = null;
         try {
             if (device.iommu().capable(device, IommuCapability.ENFORCE_CACHE_COHERENCY) && !hwpt.enforce()) {
                 // The driver said that it could, and this domain is empty: a bug of the driver.
@@ -56,12 +56,13 @@ final class HwptAllocator {
             }
             if (attachment != null) {
                 attachment.attach().accept(hwpt);
-                attached = true;
+                made = attachment;
             }
             hwpt.fill();
         } catch (RuntimeException failure) {
-            if (attached) {
-                Failures.run(failure, () -> attachment.detach().accept(hwpt));
+            if (made != null) {
+                Consumer<PagingHwpt> detach = made.detach();
+                Failures.run(failure, () -> detach.accept(hwpt));
             }
             context.table.remove(hwpt);
             Failures.run(failure, hwpt::destroy);
@@ -115,9 +116,7 @@ final class HwptAllocator {
             IommufdContext context, PagingHwpt parent, IommuDevice device, int flags, @Nullable GuestTable data) {
         int allowed = (context.rules.faultQueues() ? HwptAlloc.FAULT_ID_VALID : 0)
                 | (context.rules.pagingFlags().mask() & HwptAlloc.PASID);
-        boolean hasOp = context.rules.nestsByOwnOp()
-                ? device.iommu().nests()
-                : context.rules.driverAllocatesForUsers();
+        boolean hasOp = context.rules.nestsByOwnOp() ? device.iommu().nests() : context.rules.driverAllocatesForUsers();
         if ((flags & ~allowed) != 0 || data == null || !hasOp) {
             throw new IommuException(Errno.EOPNOTSUPP, "nested HWPT of " + device.id() + " on " + parent);
         }
@@ -128,6 +127,6 @@ final class HwptAllocator {
                 .nesting()
                 .orElseThrow(() -> new IommuException(Errno.EOPNOTSUPP, parent + " can't be a parent"))
                 .allocateNested(device, data);
-        return context.table.add(new NestedHwpt(parent, null, domain, (flags & HwptAlloc.PASID) != 0));
+        return context.table.add(new NestedHwpt(parent, domain, (flags & HwptAlloc.PASID) != 0));
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio.iommufd;
 
+import java.util.Objects;
 import org.iommu4j.IommuDomain;
 
 /**
@@ -11,4 +12,9 @@ import org.iommu4j.IommuDomain;
  * @param automatic whether an attach to the IOAS made it
  * @param enforced whether it blocks no-snoop
  */
-public record HwptState(IommuDomain domain, int ioasId, boolean automatic, boolean enforced) {}
+public record HwptState(IommuDomain domain, int ioasId, boolean automatic, boolean enforced) {
+    /** Refuses null. */
+    public HwptState {
+        Objects.requireNonNull(domain, "domain");
+    }
+}

@@ -97,7 +97,8 @@ final class Ioas extends IommufdObject {
         IovaSet next = new IovaSet();
         for (IovaRange range : ranges) {
             if (range.start() == range.end() || next.overlaps(range.start(), range.end())) {
-                throw new IommuException(Errno.EINVAL, "allowed range " + range + " is of one byte or overlaps another");
+                throw new IommuException(
+                        Errno.EINVAL, "allowed range " + range + " is of one byte or overlaps another");
             }
             next.add(range.start(), range.end(), null);
         }
@@ -441,7 +442,8 @@ final class Ioas extends IommufdObject {
                 }
                 if (Long.compareUnsigned(area.iova, first) < 0 || Long.compareUnsigned(area.last, last) > 0) {
                     return new Unmapped(
-                            bytes, refused(Errno.ENOENT, area.iova, area.length(), "the area can't be unmapped in part"));
+                            bytes,
+                            refused(Errno.ENOENT, area.iova, area.length(), "the area can't be unmapped in part"));
                 }
                 if (area.accesses == 0) {
                     areas.remove(area);
@@ -467,7 +469,8 @@ final class Ioas extends IommufdObject {
     /**
      * Cuts an area in two, behind an address; nothing happens where there is none, or where it begins or ends.
      *
-     * @throws IommuException EINVAL (misaligned, pinned by an access, or mapped with large pages), EBUSY (being unmapped)
+     * @throws IommuException EINVAL (misaligned, pinned by an access, or mapped with large pages), EBUSY (being
+     *     unmapped)
      */
     synchronized void cutAfter(long iova) {
         checkThere();
@@ -485,8 +488,7 @@ final class Ioas extends IommufdObject {
             throw refused(Errno.EINVAL, area.iova, area.length(), "the area can't be cut at IOVA " + Hex.of(start));
         }
         IoasArea lower = new IoasArea(area.iova, start - area.iova, area.pages, area.offset, area.prot);
-        IoasArea upper =
-                new IoasArea(start, area.last - start + 1, area.pages, area.offsetOf(start), area.prot);
+        IoasArea upper = new IoasArea(start, area.last - start + 1, area.pages, area.offsetOf(start), area.prot);
         areas.remove(area);
         areas.insert(lower);
         areas.insert(upper);

@@ -22,10 +22,10 @@ import org.iommu4j.vfio.type1.IovaRange;
 /**
  * An open {@code /dev/iommu}, as one process calls it.
  *
- * <p>Each method is an ioctl; its errnos come in the order in which Linux looks. What a release does not know is ENOTTY.
- * Objects have ids, from 1; a wrong id, and one of another kind of object, is ENOENT unless a method says otherwise.
- * Thread-safe. After {@link #close()} calls are refused with EBADF, while devices that are still bound keep the
- * objects. Source: {@code drivers/iommu/iommufd/main.c}, {@code include/uapi/linux/iommufd.h}.
+ * <p>Each method is an ioctl; its errnos come in the order in which Linux looks. What a release does not know is
+ * ENOTTY. Objects have ids, from 1; a wrong id, and one of another kind of object, is ENOENT unless a method says
+ * otherwise. Thread-safe. After {@link #close()} calls are refused with EBADF, while devices that are still bound keep
+ * the objects. Source: {@code drivers/iommu/iommufd/main.c}, {@code include/uapi/linux/iommufd.h}.
  */
 public final class Iommufd implements AutoCloseable {
     private static final long NO_ADDRESS = -1L;
@@ -216,6 +216,7 @@ public final class Iommufd implements AutoCloseable {
      *     range meets what a device or a domain reserves)
      */
     public void ioasAllowIovas(int ioasId, long... bounds) {
+        Objects.requireNonNull(bounds, "bounds");
         Ioas ioas = ioas(ioasId);
         List<IovaRange> ranges = new ArrayList<>();
         for (int i = 0; i < bounds.length; i += 2) {
@@ -239,8 +240,7 @@ public final class Iommufd implements AutoCloseable {
     public IoasRanges ioasIovaRanges(int ioasId, int room) {
         Ioas ioas = ioas(ioasId);
         List<IovaRange> ranges = ioas.ranges();
-        return new IoasRanges(
-                ranges.size(), ioas.alignment(), ranges.subList(0, Math.min(room, ranges.size())));
+        return new IoasRanges(ranges.size(), ioas.alignment(), ranges.subList(0, Math.min(room, ranges.size())));
     }
 
     /**
@@ -250,8 +250,8 @@ public final class Iommufd implements AutoCloseable {
      * @throws IommuException EOPNOTSUPP (an unknown flag); EOVERFLOW (IOVA or length is 2^64 - 1); EINVAL (neither
      *     readable nor writeable); ENOENT; EOVERFLOW (the memory wraps around); EINVAL (length 0, too long or
      *     misaligned); with FIXED_IOVA EINVAL (misaligned), EOVERFLOW (wraps around), EINVAL (reserved), EEXIST
-     *     (mapped), else ENOSPC; EINVAL (the memory is misaligned). Only where a device is attached: EFAULT, ENOMEM, and
-     *     as {@link org.iommu4j.core.IommuMapper#map}
+     *     (mapped), else ENOSPC; EINVAL (the memory is misaligned). Only where a device is attached: EFAULT, ENOMEM,
+     *     and as {@link org.iommu4j.core.IommuMapper#map}
      */
     public long ioasMap(IoasMap map) {
         checkOpen();
@@ -307,8 +307,8 @@ public final class Iommufd implements AutoCloseable {
      * @return the IOVA in the destination
      * @throws IommuException EOPNOTSUPP (an unknown flag); EOVERFLOW (a number of 2^64 - 1); EINVAL (neither readable
      *     nor writeable); ENOENT (no such source); EINVAL (length 0), EOVERFLOW (the source wraps around), ENOENT (not
-     *     all of it is mapped, or no such destination); as {@link #ioasMap}; EPERM (writeable, but the memory was mapped
-     *     to be read)
+     *     all of it is mapped, or no such destination); as {@link #ioasMap}; EPERM (writeable, but the memory was
+     *     mapped to be read)
      */
     public long ioasCopy(IoasCopy copy) {
         checkOpen();
@@ -339,10 +339,10 @@ public final class Iommufd implements AutoCloseable {
      * IOMMU_IOAS_UNMAP: unmaps whole areas; 0 and 2^64 - 1 unmap everything, also when there is nothing.
      *
      * @return bytes unmapped
-     * @throws IommuException ENOENT (no such IOAS); EOVERFLOW (IOVA or length is 2^64 - 1), EINVAL (length 0), EOVERFLOW
-     *     (wraps around); EDEADLK (an access does not let go); ENOENT (an area is in the range with a part only: those
-     *     below it are unmapped; or nothing is there). ETIMEDOUT or EIO when an invalidation did not complete: all is
-     *     unmapped, and the pages stay pinned
+     * @throws IommuException ENOENT (no such IOAS); EOVERFLOW (IOVA or length is 2^64 - 1), EINVAL (length 0),
+     *     EOVERFLOW (wraps around); EDEADLK (an access does not let go); ENOENT (an area is in the range with a part
+     *     only: those below it are unmapped; or nothing is there). ETIMEDOUT or EIO when an invalidation did not
+     *     complete: all is unmapped, and the pages stay pinned
      */
     public long ioasUnmap(int ioasId, long iova, long length) {
         Ioas ioas = ioas(ioasId);
@@ -552,6 +552,10 @@ public final class Iommufd implements AutoCloseable {
         if (target instanceof PagingHwpt parent) {
             return HwptAllocator.allocateNested(context, parent, device, alloc.flags(), alloc.data());
         }
+        if (target instanceof VirtualIommu virtual) {
+            virtual.checkUnit(context.table.get(alloc.deviceId(), BoundDevice.class));
+            throw new IommuException(Errno.EOPNOTSUPP, virtual + " makes no nested HWPTs");
+        }
         throw new IommuException(Errno.EINVAL, "no HWPT can be made on " + target);
     }
 
@@ -579,12 +583,11 @@ public final class Iommufd implements AutoCloseable {
         if ((flags & HW_INFO_INPUT_TYPE) != 0
                 && type != 0
                 && type != hardware.type()
-                && hardware != HardwareInfo.NONE) {
+                && !hardware.equals(HardwareInfo.NONE)) {
             throw new IommuException(Errno.EOPNOTSUPP, "no hardware information of type " + type);
         }
         long capabilities = 0;
-        if (context.rules.driverAllocatesForUsers()
-                && device.iommu().capable(device, IommuCapability.DIRTY_TRACKING)) {
+        if (context.rules.driverAllocatesForUsers() && device.iommu().capable(device, IommuCapability.DIRTY_TRACKING)) {
             capabilities |= HwInfo.DIRTY_TRACKING;
         }
         if (context.rules.tellsAts() && !device.iommu().capable(device, IommuCapability.PCI_ATS_SUPPORTED)) {
@@ -619,8 +622,8 @@ public final class Iommufd implements AutoCloseable {
      *
      * @return one bit a page, lowest page first
      * @throws IommuException ENOTTY (before 6.7), EOPNOTSUPP (an unknown flag), ENOENT, EINVAL (length 0, since 7.3),
-     *     EOVERFLOW (wraps around; before 7.3 also length 0), EINVAL (misaligned), EOPNOTSUPP (the HWPT can't); ETIMEDOUT
-     *     or EIO when an invalidation did not complete
+     *     EOVERFLOW (wraps around; before 7.3 also length 0), EINVAL (misaligned), EOPNOTSUPP (the HWPT can't);
+     *     ETIMEDOUT or EIO when an invalidation did not complete
      */
     public long[] hwptGetDirtyBitmap(DirtyRange range) {
         checkKnows(0x8c);
@@ -642,10 +645,10 @@ public final class Iommufd implements AutoCloseable {
      * @param entryLength bytes of an entry, for its bounds only
      * @param requests the entries, in records of the vendor
      * @throws IommuException ENOTTY (before 6.8), EINVAL (entries of no bytes; since 7.1 too long or too many), ENOENT,
-     *     EINVAL (not a nested HWPT)
+     *     EOPNOTSUPP (a virtual IOMMU), EINVAL (not a nested HWPT)
      */
-    public Invalidated hwptInvalidate(
-            int hwptId, int entryLength, List<? extends GuestInvalidationRequest> requests) {
+    public Invalidated hwptInvalidate(int hwptId, int entryLength, List<? extends GuestInvalidationRequest> requests) {
+        Objects.requireNonNull(requests, "requests");
         checkKnows(0x8d);
         boolean tooMuch = context.rules.boundsInvalidations()
                 && (entryLength > LONGEST_INVALIDATION || requests.size() > MOST_INVALIDATIONS);
@@ -653,7 +656,11 @@ public final class Iommufd implements AutoCloseable {
             throw new IommuException(
                     Errno.EINVAL, requests.size() + " invalidations of " + entryLength + " bytes each");
         }
-        if (!(context.table.get(hwptId) instanceof NestedHwpt nested)) {
+        IommufdObject object = context.table.get(hwptId);
+        if (object instanceof VirtualIommu) {
+            throw new IommuException(Errno.EOPNOTSUPP, object + " has no caches to invalidate");
+        }
+        if (!(object instanceof NestedHwpt nested)) {
             throw new IommuException(Errno.EINVAL, "object " + hwptId + " is no nested HWPT");
         }
         GuestInvalidation invalidation = nested.domain()
@@ -682,6 +689,96 @@ public final class Iommufd implements AutoCloseable {
         checkFlags(flags, 0);
         return context.table.add(new FaultQueue(context.table));
     }
+
+    // ---- virtual IOMMUs --------------------------------------------------------------------------------------------
+
+    /**
+     * IOMMU_VIOMMU_ALLOC: makes a slice of a device's unit for a guest.
+     *
+     * @param flags 0
+     * @param type the vendor's, not 0; AMD's driver takes any
+     * @return its id
+     * @throws IommuException ENOTTY (before 6.13), EOPNOTSUPP (a flag, type 0), ENOENT (no such device), EOPNOTSUPP
+     *     (its driver makes none), ENOENT (no such HWPT), EINVAL (it is not made to be a parent)
+     */
+    public int viommuAlloc(int flags, int type, int deviceId, int hwptId) {
+        checkKnows(0x90);
+        checkTyped(flags, type);
+        synchronized (context.table) {
+            return VirtualIommu.allocate(context, context.table.get(deviceId, BoundDevice.class), hwptId).id;
+        }
+    }
+
+    /**
+     * IOMMU_VDEVICE_ALLOC: tells as what a guest knows a device. It goes when the device is unbound, and its id is not
+     * used again.
+     *
+     * @param number the guest's number of the device
+     * @return the virtual device's id
+     * @throws IommuException ENOTTY (before 6.13), ENOENT (no such virtual IOMMU or device), EINVAL (the device is
+     *     behind another unit), EEXIST (the device is known already, or the number is another's)
+     */
+    public int vdeviceAlloc(int viommuId, int deviceId, long number) {
+        checkKnows(0x91);
+        synchronized (context.table) {
+            VirtualIommu virtual = context.table.get(viommuId, VirtualIommu.class);
+            return virtual.add(context, context.table.get(deviceId, BoundDevice.class), number).id;
+        }
+    }
+
+    /** The most events that a queue may have room for, since 7.1. */
+    private static final int MOST_EVENTS = 1 << 19;
+
+    /**
+     * IOMMU_VEVENTQ_ALLOC: makes a queue of a virtual IOMMU's events, whose file is open.
+     *
+     * @param flags 0
+     * @param type the vendor's, not 0
+     * @param depth for how many events it has room, unsigned
+     * @throws IommuException ENOTTY (before 6.15), EOPNOTSUPP (a flag, type 0), EINVAL (depth 0; since 7.1 too deep),
+     *     ENOENT, EEXIST (there is one of the type)
+     */
+    public EventQueue veventqAlloc(int flags, int viommuId, int type, int depth) {
+        checkKnows(0x93);
+        checkTyped(flags, type);
+        if (depth == 0 || (context.rules.boundsInvalidations() && Integer.compareUnsigned(depth, MOST_EVENTS) > 0)) {
+            throw new IommuException(Errno.EINVAL, "a queue of " + Integer.toUnsignedString(depth) + " events");
+        }
+        synchronized (context.table) {
+            return context.table.get(viommuId, VirtualIommu.class).addQueue(context, type);
+        }
+    }
+
+    /**
+     * IOMMU_HW_QUEUE_ALLOC: would make a queue that a guest shares with its unit; no driver here can.
+     *
+     * @param flags 0
+     * @param type the vendor's, not 0
+     * @param iova where the guest has the queue
+     * @throws IommuException always: ENOTTY (before 6.17), EOPNOTSUPP (a flag, type 0), EINVAL (length 0), EOVERFLOW
+     *     (it wraps around), ENOENT (no such virtual IOMMU), EOPNOTSUPP
+     */
+    public void hwQueueAlloc(int flags, int viommuId, int type, long iova, long length) {
+        checkKnows(0x94);
+        checkTyped(flags, type);
+        if (length == 0) {
+            throw new IommuException(Errno.EINVAL, "a queue of 0 bytes");
+        }
+        if (Long.compareUnsigned(iova + (length - 1), iova) < 0) {
+            throw new IommuException(Errno.EOVERFLOW, "the queue wraps around");
+        }
+        throw new IommuException(
+                Errno.EOPNOTSUPP, context.table.get(viommuId, VirtualIommu.class) + " has no hardware queues");
+    }
+
+    private static void checkTyped(int flags, int type) {
+        checkFlags(flags, 0);
+        if (type == 0) {
+            throw new IommuException(Errno.EOPNOTSUPP, "no type");
+        }
+    }
+
+    // ---- devices without an IOMMU ----------------------------------------------------------------------------------
 
     /**
      * IOMMU_IOAS_NOIOMMU_GET_PA: tells where an IOVA is in memory, of an IOAS with a device without an IOMMU.
@@ -749,8 +846,8 @@ public final class Iommufd implements AutoCloseable {
     }
 
     private static int prot(int flags) {
-        int prot = ((flags & IoasMap.READABLE) != 0 ? Prot.READ : 0)
-                | ((flags & IoasMap.WRITEABLE) != 0 ? Prot.WRITE : 0);
+        int prot =
+                ((flags & IoasMap.READABLE) != 0 ? Prot.READ : 0) | ((flags & IoasMap.WRITEABLE) != 0 ? Prot.WRITE : 0);
         if (prot == 0) {
             throw new IommuException(Errno.EINVAL, "a mapping that is neither readable nor writeable");
         }

@@ -147,8 +147,9 @@ public final class IommufdAccess extends IommufdObject {
      *
      * @param write whether they will be written
      * @return the physical address of each page, in order
-     * @throws IommuException ENOENT (not attached; a byte is not mapped, or is being unmapped), EINVAL (length 0, a page
-     *     that is mapped in part), EOVERFLOW (wraps around), EPERM (not writable), EFAULT, ENOMEM; nothing is pinned
+     * @throws IommuException ENOENT (not attached; a byte is not mapped, or is being unmapped), EINVAL (length 0, a
+     *     page that is mapped in part), EOVERFLOW (wraps around), EPERM (not writable), EFAULT, ENOMEM; nothing is
+     *     pinned
      */
     public long[] pinPages(long iova, long length, boolean write) {
         Ioas target = checked(iova, length);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio.iommufd;
 
+import java.util.Objects;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 
 /**
- * What is checked of any ioctl of {@code /dev/iommu} before it is looked into: its number, and the size of its argument.
+ * What is checked of any ioctl of {@code /dev/iommu} before it is looked into: its number, and the size of its
+ * argument.
  *
  * <p>The methods of {@link Iommufd} begin behind these checks. Source: {@code iommufd_fops_ioctl}, {@code
  * copy_struct_from_user}.
@@ -55,6 +57,7 @@ public final class IommufdIoctls {
     }
 
     private static void checkNumber(LinuxRelease release, int number) {
+        Objects.requireNonNull(release, "release");
         if (number < FIRST) {
             throw new IommuException(Errno.ENOTTY, "no ioctl 0x" + Integer.toHexString(number));
         }

@@ -178,7 +178,8 @@ record IommufdRules(
                     .witnessedBy("IommufdRulesTest#aDirtyBitmapOfNoBytesIsInvalidSince73"),
             ReleaseRule.of(
                             "boundsInvalidations",
-                            "An array of invalidations has at most 2^19 entries of at most 4096 bytes.",
+                            "An array of invalidations has at most 2^19 entries of at most 4096 bytes, and a queue "
+                                    + "of a virtual IOMMU at most 2^19 events.",
                             false,
                             READ)
                     .since("7.1", true, READ, "4d7098600")

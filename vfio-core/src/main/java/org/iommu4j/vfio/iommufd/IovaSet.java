@@ -72,6 +72,8 @@ final class IovaSet {
 
     /** Returns the ranges, in the order of their starts. */
     List<IovaRange> list() {
-        return ranges.stream().map(range -> new IovaRange(range.first, range.last)).toList();
+        return ranges.stream()
+                .map(range -> new IovaRange(range.first, range.last))
+                .toList();
     }
 }

@@ -2,24 +2,16 @@
 package org.iommu4j.vfio.iommufd;
 
 import org.iommu4j.IommuDomain;
-import org.jspecify.annotations.Nullable;
 
 /** A guest's table above a parent. Source: {@code struct iommufd_hwpt_nested}. */
 final class NestedHwpt extends Hwpt {
     private final PagingHwpt parent;
-    private final @Nullable VirtualIommu virtualIommu;
 
-    /**
-     * Makes it around a nested domain.
-     *
-     * @param virtualIommu whose it is, null for none
-     */
-    NestedHwpt(
-            PagingHwpt parent, @Nullable VirtualIommu virtualIommu, IommuDomain domain, boolean pasidCompatible) {
+    /** Makes it around a nested domain. */
+    NestedHwpt(PagingHwpt parent, IommuDomain domain, boolean pasidCompatible) {
         super(domain, pasidCompatible);
         this.parent = parent;
-        this.virtualIommu = virtualIommu;
-        holder().users++;
+        parent.users++;
     }
 
     @Override
@@ -37,14 +29,10 @@ final class NestedHwpt extends Hwpt {
         return parent.enforce();
     }
 
-    private IommufdObject holder() {
-        return virtualIommu == null ? parent : virtualIommu;
-    }
-
     @Override
     void destroy() {
         RuntimeException failure = free(null);
-        holder().users--;
+        parent.users--;
         if (failure != null) {
             throw failure;
         }

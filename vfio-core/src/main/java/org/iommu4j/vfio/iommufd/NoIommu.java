@@ -182,8 +182,7 @@ final class NoIommu implements Iommu {
         @Override
         public synchronized long translate(long iova) {
             Map.Entry<Long, Run> below = runs.floorEntry(iova);
-            if (below == null
-                    || Long.compareUnsigned(iova - below.getKey(), below.getValue().size) >= 0) {
+            if (below == null || Long.compareUnsigned(iova - below.getKey(), below.getValue().size) >= 0) {
                 return UNMAPPED;
             }
             return below.getValue().physicalAddress + (iova - below.getKey());

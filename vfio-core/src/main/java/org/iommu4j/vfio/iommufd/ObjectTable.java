@@ -98,6 +98,11 @@ final class ObjectTable {
         }
     }
 
+    /** Takes an object out without giving its number to another. Source: {@code iommufd_object_tombstone_user}. */
+    synchronized void removeForGood(IommufdObject object) {
+        objects.remove(object.id, object);
+    }
+
     /**
      * Frees all objects, those first that nobody uses. Source: {@code iommufd_fops_release}.
      *

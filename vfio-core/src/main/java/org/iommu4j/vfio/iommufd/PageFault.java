@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio.iommufd;
 
+import java.util.Objects;
 import org.iommu4j.PageRequest;
 
 /**
@@ -13,4 +14,9 @@ import org.iommu4j.PageRequest;
  * @param last whether it is the group's last
  * @param cookie what answers the group, the same for all of its pages
  */
-public record PageFault(int deviceId, int pasid, int group, PageRequest request, boolean last, int cookie) {}
+public record PageFault(int deviceId, int pasid, int group, PageRequest request, boolean last, int cookie) {
+    /** Refuses null. */
+    public PageFault {
+        Objects.requireNonNull(request, "request");
+    }
+}

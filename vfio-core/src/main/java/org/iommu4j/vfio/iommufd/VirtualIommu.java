@@ -1,24 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio.iommufd;
 
-import java.util.HashMap;
-import java.util.Map;
-import org.iommu4j.Iommu;
+import java.util.HashSet;
+import java.util.Set;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
+import org.jspecify.annotations.Nullable;
 
-/** A slice of a unit that a guest sees as its IOMMU. Source: {@code struct iommufd_viommu}. */
+/**
+ * A slice of a unit that a guest sees as its IOMMU.
+ *
+ * <p>No driver here makes nested domains, invalidates or reports events through it: AMD's has the object alone. Under
+ * the object table's monitor. Source: {@code struct iommufd_viommu}, {@code viommu.c}.
+ */
 final class VirtualIommu extends IommufdObject {
     private final PagingHwpt parent;
-    private final Iommu iommu;
     private final String unit;
+    private final Set<Long> numbers = new HashSet<>();
+    private final Set<Integer> eventTypes = new HashSet<>();
 
-    /** The devices' ids in the guest, unsigned, and which devices have them. */
-    final Map<Long, Object> virtualIds = new HashMap<>();
-
-    VirtualIommu(PagingHwpt parent, Iommu iommu, String unit) {
+    private VirtualIommu(PagingHwpt parent, String unit) {
         this.parent = parent;
-        this.iommu = iommu;
         this.unit = unit;
         parent.users++;
+    }
+
+    /**
+     * Makes one.
+     *
+     * @throws IommuException EOPNOTSUPP (the device's driver makes none), ENOENT (no such HWPT), EINVAL (it is not made
+     *     to be a parent)
+     */
+    static VirtualIommu allocate(IommufdContext context, BoundDevice device, int hwptId) {
+        String unit = unitOf(device);
+        if (unit == null) {
+            throw new IommuException(Errno.EOPNOTSUPP, device + " gets no virtual IOMMU");
+        }
+        PagingHwpt parent = context.table.get(hwptId, PagingHwpt.class);
+        if (!parent.isNestParent()) {
+            throw new IommuException(Errno.EINVAL, parent + " is not made to be a parent");
+        }
+        return context.table.add(new VirtualIommu(parent, unit));
+    }
+
+    private static @Nullable String unitOf(BoundDevice device) {
+        return device.hasIommu() ? device.device().virtualIommuUnit().orElse(null) : null;
     }
 
     @Override
@@ -26,17 +52,52 @@ final class VirtualIommu extends IommufdObject {
         return "virtual IOMMU";
     }
 
-    PagingHwpt parent() {
-        return parent;
+    /**
+     * Refuses a device that is behind another unit.
+     *
+     * @throws IommuException EINVAL
+     */
+    void checkUnit(BoundDevice device) {
+        if (!unit.equals(unitOf(device))) {
+            throw new IommuException(Errno.EINVAL, device + " is not behind " + unit);
+        }
     }
 
-    Iommu iommu() {
-        return iommu;
+    /**
+     * Gives a device a number in the guest.
+     *
+     * @throws IommuException EINVAL (it is behind another unit), EEXIST (it has one, or the number is another's)
+     */
+    VirtualDevice add(IommufdContext context, BoundDevice device, long number) {
+        checkUnit(device);
+        if (device.virtualDevice() != null || numbers.contains(number)) {
+            throw new IommuException(Errno.EEXIST, "virtual device 0x" + Long.toHexString(number) + " of " + device);
+        }
+        VirtualDevice virtual = context.table.add(new VirtualDevice(() -> {
+            device.setVirtualDevice(null);
+            numbers.remove(number);
+            users--;
+        }));
+        device.setVirtualDevice(virtual);
+        numbers.add(number);
+        users++;
+        return virtual;
     }
 
-    /** Returns the name of the unit that it is a slice of. */
-    String unit() {
-        return unit;
+    /**
+     * Makes a queue of events.
+     *
+     * @throws IommuException EEXIST (it has one of the type)
+     */
+    EventQueue addQueue(IommufdContext context, int type) {
+        if (!eventTypes.add(type)) {
+            throw new IommuException(Errno.EEXIST, this + " has a queue of type " + type);
+        }
+        users++;
+        return context.table.add(new EventQueue(context.table, () -> {
+            eventTypes.remove(type);
+            users--;
+        }));
     }
 
     @Override

@@ -14,8 +14,12 @@
  * first, that takes the device, else a new one. Whether a HWPT blocks no-snoop is decided when it is made; until 6.6 a
  * device that can be enforced made the HWPT that it joined block no-snoop as well.
  *
- * <p>Not modelled: mapping another driver's memory (dma-buf), hardware queues and event queues of virtual IOMMUs,
- * software-managed MSI windows, the test device.
+ * <p>Virtual IOMMUs are objects alone, as of AMD's driver: no driver here makes nested domains through one, reports
+ * events to it or shares queues with a guest. Intel's driver has none.
+ *
+ * <p>Not modelled: mapping another driver's memory (dma-buf), areas under construction (EBUSY of a call that meets
+ * another's), software-managed MSI windows, page requests without a PASID, emulated devices and devices without an
+ * IOMMU of a group in the compatibility container (EINVAL), the test device.
  */
 @org.jspecify.annotations.NullMarked
 package org.iommu4j.vfio.iommufd;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio.type1;
 
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -12,7 +13,12 @@ import org.jspecify.annotations.Nullable;
  * @param size for a bitmap: bytes
  * @param bitmap for a bitmap: where it goes, else null
  */
-public record DirtyPages(int argsz, int flags, long iova, long size, @Nullable DirtyBitmap bitmap) {
+public record DirtyPages(
+        int argsz,
+        int flags,
+        long iova,
+        long size,
+        @Nullable VfioBitmap bitmap) {
     /** Bytes of the structure without a range. */
     public static final int SIZE = 8;
 
@@ -34,7 +40,8 @@ public record DirtyPages(int argsz, int flags, long iova, long size, @Nullable D
     }
 
     /** Makes an argument that gets the written pages of a range. */
-    public static DirtyPages of(long iova, long size, DirtyBitmap bitmap) {
+    public static DirtyPages of(long iova, long size, VfioBitmap bitmap) {
+        Objects.requireNonNull(bitmap, "bitmap");
         return new DirtyPages(SIZE_WITH_RANGE, GET_BITMAP, iova, size, bitmap);
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio.type1;
 
+import java.util.Arrays;
 import java.util.TreeMap;
 import org.iommu4j.Prot;
 import org.iommu4j.platform.ProcessMemory;
@@ -15,12 +16,14 @@ import org.jspecify.annotations.Nullable;
 final class DmaMapping {
     private static final int BITS = 64;
 
-    /** A page that a driver pinned: its frame, and how often. Source: {@code struct vfio_pfn}. */
-    private static final class DriverPin {
+    /** A page that a driver pinned, in whose memory, and how often. Source: {@code struct vfio_pfn}. */
+    static final class DriverPin {
+        final ProcessMemory process;
         final long frame;
-        long count = 1;
+        private long count = 1;
 
-        DriverPin(long frame) {
+        DriverPin(ProcessMemory process, long frame) {
+            this.process = process;
             this.frame = frame;
         }
     }
@@ -34,8 +37,11 @@ final class DmaMapping {
     /** The rights that the user gives devices: {@link Prot#READ}, {@link Prot#WRITE} or both. */
     final int prot;
 
-    /** Whose memory it is. */
+    /** Whose memory it is, and who is charged. */
     ProcessMemory process;
+
+    /** In whose memory its pages were pinned when they were mapped; a new virtual address does not change that. */
+    ProcessMemory pinner;
 
     /** Its address in the process. */
     long virtualAddress;
@@ -46,14 +52,18 @@ final class DmaMapping {
     /** Whether its pages are pinned and mapped in the domains. */
     boolean mapped;
 
-    /** One bit for each smallest page, while dirty pages are tracked. */
-    private long @Nullable [] dirty;
+    /** One bit for each smallest page, while written pages are tracked. */
+    private long @Nullable [] written;
+
+    /** log2 of the size of the smallest page when tracking began. */
+    private int writtenShift;
 
     /** By page of the mapping. */
     private @Nullable TreeMap<Long, DriverPin> driverPins;
 
     DmaMapping(ProcessMemory process, long iova, long virtualAddress, long size, int prot) {
         this.process = process;
+        this.pinner = process;
         this.iova = iova;
         this.virtualAddress = virtualAddress;
         this.size = size;
@@ -70,43 +80,35 @@ final class DmaMapping {
         return (prot & Prot.WRITE) != 0;
     }
 
-    // ---- dirty pages -----------------------------------------------------------------------------------------------
+    // ---- written pages ---------------------------------------------------------------------------------------------
 
-    /** Begins to track: what drivers have pinned is dirty. */
+    /** Begins to track written pages, or begins anew: what drivers have pinned counts as written. */
     void track(int pageShift) {
-        dirty = new long[words(size >>> pageShift)];
-        populate();
+        writtenShift = pageShift;
+        written = new long[words(size >>> pageShift)];
+        if (driverPins != null) {
+            driverPins.keySet().forEach(page -> markWritten(page << PinnedPages.PAGE_SHIFT));
+        }
     }
 
     void stopTracking() {
-        dirty = null;
+        written = null;
     }
 
-    /** Marks what drivers have pinned. */
-    private void populate() {
-        if (driverPins != null) {
-            driverPins.keySet().forEach(this::markDirty);
+    private void markWritten(long offset) {
+        if (written != null) {
+            long page = offset >>> writtenShift;
+            written[(int) (page / BITS)] |= 1L << page;
         }
     }
 
-    private void markDirty(long page) {
-        if (dirty != null) {
-            dirty[(int) (page / BITS)] |= 1L << page;
+    /** Marks all pages, while they are tracked. */
+    void markAllWritten() {
+        if (written != null) {
+            Arrays.fill(written, -1L);
+            int behind = (int) (-(size >>> writtenShift) & (BITS - 1));
+            written[written.length - 1] >>>= behind;
         }
-    }
-
-    /** Marks all pages, while pages are tracked. */
-    void markAllDirty(int pageShift) {
-        if (dirty != null) {
-            for (long page = 0; page < size >>> pageShift; page++) {
-                markDirty(page);
-            }
-        }
-    }
-
-    /** Forgets which pages were dirty, but for those that drivers have pinned. */
-    void clean(int pageShift) {
-        track(pageShift);
     }
 
     /**
@@ -116,15 +118,14 @@ final class DmaMapping {
      * @param base the address of the bitmap's first bit
      * @return whether the user's memory has room for all of them
      */
-    boolean report(long base, int pageShift, long[] bitmap) {
-        long[] own = dirty;
+    boolean report(long base, long[] bitmap) {
+        long[] own = written;
         if (own == null) {
-            throw new IllegalStateException("dirty pages of 0x" + Long.toHexString(iova) + " are not tracked");
+            throw new IllegalStateException("written pages of " + this + " are not tracked");
         }
-        long pages = size >>> pageShift;
-        long first = (iova - base) >>> pageShift;
+        long first = (iova - base) >>> writtenShift;
         int shift = (int) (first % BITS);
-        int count = words(pages + shift);
+        int count = words((size >>> writtenShift) + shift);
         if (first / BITS + count > bitmap.length) {
             return false;
         }
@@ -161,22 +162,26 @@ final class DmaMapping {
     }
 
     /** Records that a driver has pinned a page. */
-    void addDriverPin(long page, long frame) {
-        if (driverPins == null) {
-            driverPins = new TreeMap<>();
+    void addDriverPin(long page, DriverPin pin) {
+        TreeMap<Long, DriverPin> pins = driverPins;
+        if (pins == null) {
+            pins = new TreeMap<>();
+            driverPins = pins;
         }
-        driverPins.put(page, new DriverPin(frame));
-        markDirty(page);
+        pins.put(page, pin);
+        markWritten(page << PinnedPages.PAGE_SHIFT);
     }
 
-    /** Takes a driver's pin of a page back; returns the frame to unpin, or -1 where there was none or others remain. */
-    long removeDriverPin(long page) {
-        DriverPin pin = driverPins == null ? null : driverPins.get(page);
-        if (pin == null || --pin.count != 0) {
-            return -1;
+    /** Takes a driver's pin of a page back; returns what is to unpin, or null where there was none or others remain. */
+    @Nullable
+    DriverPin removeDriverPin(long page) {
+        TreeMap<Long, DriverPin> pins = driverPins;
+        DriverPin pin = pins == null ? null : pins.get(page);
+        if (pins == null || pin == null || --pin.count != 0) {
+            return null;
         }
-        driverPins.remove(page);
-        return pin.frame;
+        pins.remove(page);
+        return pin;
     }
 
     /** Returns whether drivers have pinned pages. */
@@ -184,11 +189,9 @@ final class DmaMapping {
         return driverPins != null && !driverPins.isEmpty();
     }
 
-    /** Returns the frames of the pages that drivers have pinned. */
-    long[] driverFrames() {
-        return driverPins == null
-                ? new long[0]
-                : driverPins.values().stream().mapToLong(pin -> pin.frame).toArray();
+    /** Returns how many pages drivers have pinned. */
+    int driverPins() {
+        return driverPins == null ? 0 : driverPins.size();
     }
 
     @Override

@@ -58,6 +58,13 @@ final class DmaMappings {
         return next != null && Long.compareUnsigned(next.getKey(), last) <= 0 ? next.getValue() : null;
     }
 
+    /** Returns whether a mapping lies partly in {@code [first, last]} and partly outside. */
+    boolean cuts(long first, long last) {
+        DmaMapping atStart = overlapping(first, first);
+        DmaMapping atEnd = overlapping(last, last);
+        return (atStart != null && atStart.iova != first) || (atEnd != null && atEnd.last() != last);
+    }
+
     /** Adds a mapping that overlaps none. */
     void add(DmaMapping mapping) {
         byIova.put(mapping.iova, mapping);

@@ -14,7 +14,12 @@ import org.jspecify.annotations.Nullable;
  * @param size bytes
  * @param bitmap receives the written pages, null for none
  */
-public record DmaUnmap(int argsz, int flags, long iova, long size, @Nullable DirtyBitmap bitmap) {
+public record DmaUnmap(
+        int argsz,
+        int flags,
+        long iova,
+        long size,
+        @Nullable VfioBitmap bitmap) {
     /** Bytes of the structure without a bitmap. */
     public static final int SIZE = 24;
 

@@ -56,6 +56,7 @@ final class PinnedPages {
      */
     int pin(DmaMapping mapping, long offset, int count) {
         ProcessMemory process = mapping.process;
+        mapping.pinner = process;
         process.pin(mapping.virtualAddress + offset, count, mapping.writable(), frames);
         try {
             long charged = 0;
@@ -76,7 +77,7 @@ final class PinnedPages {
 
     /** Returns whether a mapped page is charged for being mapped. */
     private static boolean isCharged(DmaMapping mapping, long offset, long frame) {
-        return !mapping.process.isReserved(frame) && !mapping.pinnedByDriver(offset);
+        return !mapping.pinner.isReserved(frame) && !mapping.pinnedByDriver(offset);
     }
 
     /**
@@ -90,15 +91,14 @@ final class PinnedPages {
             quarantined += pages;
             return;
         }
-        ProcessMemory process = mapping.process;
         long uncharged = 0;
         for (long at = 0; at < size; at += PAGE_SIZE) {
             if (isCharged(mapping, offset + at, physicalAddress + at)) {
                 uncharged++;
             }
-            process.unpin(physicalAddress + at, mapping.writable());
+            mapping.pinner.unpin(physicalAddress + at, mapping.writable());
         }
-        process.uncharge(uncharged);
+        mapping.process.uncharge(uncharged);
     }
 
     /**
@@ -107,7 +107,7 @@ final class PinnedPages {
      * @param charges whether it is to be charged: no domain has it
      * @throws IommuException EFAULT, ENOMEM, EINVAL (no RAM is there); nothing is pinned
      */
-    long pinForDriver(DmaMapping mapping, long offset, boolean charges) {
+    DmaMapping.DriverPin pinForDriver(DmaMapping mapping, long offset, boolean charges) {
         ProcessMemory process = mapping.process;
         process.pin(mapping.virtualAddress + offset, 1, mapping.writable(), frames);
         long frame = frames[0];
@@ -120,12 +120,12 @@ final class PinnedPages {
             process.unpin(frame, false);
             throw failure;
         }
-        return frame;
+        return new DmaMapping.DriverPin(process, frame);
     }
 
     /** Unpins a page that a driver has pinned. */
-    void unpinForDriver(DmaMapping mapping, long frame, boolean charged) {
-        mapping.process.unpin(frame, mapping.writable());
+    void unpinForDriver(DmaMapping mapping, DmaMapping.DriverPin pin, boolean charged) {
+        pin.process.unpin(pin.frame, mapping.writable());
         mapping.process.uncharge(charged ? 1 : 0);
     }
 

@@ -27,6 +27,16 @@ final class Type1Domain {
         this.domain = domain;
     }
 
+    /** Returns the page sizes that all domains have; sizes below a page of the CPU are reported as one. */
+    static long pageSizes(List<Type1Domain> domains) {
+        long common = -1L;
+        for (int i = 0; i < domains.size(); i++) {
+            common &= domains.get(i).domain.pageSizes();
+        }
+        long whole = common & -PinnedPages.PAGE_SIZE;
+        return common == whole ? common : whole | PinnedPages.PAGE_SIZE;
+    }
+
     /** Asks the domain to block no-snoop, where that is possible. Call it once, while nothing is mapped. */
     void block(NoSnoopBlocking blocking, IommuDevice device) {
         switch (blocking) {

@@ -41,10 +41,6 @@ public final class Type1Iommu {
     /** Keep the mappings, and take only their virtual addresses back. Source: {@code VFIO_DMA_UNMAP_FLAG_VADDR}. */
     public static final int UNMAP_VADDR = 1 << 2;
 
-    /** The most pages of a mapping whose written pages can be tracked. Source: {@code DIRTY_BITMAP_PAGES_MAX}. */
-    private static final long MAX_DIRTY_PAGES = 1L << 31;
-    private static final long MAX_DIRTY_BYTES = MAX_DIRTY_PAGES / 8;
-
     private final boolean v2;
     private final ProcessMemory opener;
     private final Type1Options options;
@@ -53,8 +49,8 @@ public final class Type1Iommu {
     private final DmaMappings mappings = new DmaMappings();
     private final PinnedPages pages = new PinnedPages();
     private final Type1Mapper mapper;
+    private final WrittenPages written;
     private IovaRanges ranges = IovaRanges.NONE;
-    private boolean tracking;
 
     /** How many mappings have no virtual address now. */
     private int invalidAddresses;
@@ -74,6 +70,7 @@ public final class Type1Iommu {
         this.opener = opener;
         this.options = options;
         this.mapper = new Type1Mapper(domains, pages);
+        this.written = new WrittenPages(domains, mappings, options.rangeOverflow());
     }
 
     // ---- groups ----------------------------------------------------------------------------------------------------
@@ -175,16 +172,9 @@ public final class Type1Iommu {
             }
         }
         ranges = rangesWith(null, null);
-        markAllDirty();
+        written.groupLeft();
         if (failure != null) {
             throw failure;
-        }
-    }
-
-    /** What the group that left may have written is no longer known by its presence. */
-    private void markAllDirty() {
-        if (tracking) {
-            mappings.all().forEach(mapping -> mapping.markAllDirty(pageShift()));
         }
     }
 
@@ -244,28 +234,28 @@ public final class Type1Iommu {
      * @throws IommuException EINVAL (unknown flags; size 0), EOVERFLOW (a range wraps around; before 6.18 EINVAL),
      *     EINVAL (neither rights nor MAP_VADDR, or both; something not aligned to the smallest page). With MAP_VADDR:
      *     ENOENT (no mapping there), EINVAL (it is not exactly this one, or has an address), ENOMEM (the caller's limit
-     *     of locked memory). Otherwise: EEXIST (something is mapped there), ENOSPC (too many mappings), EINVAL (not in a
-     *     range of {@link Type1Info#iovaRanges}), EFAULT (no memory there, or not writable), ENOMEM (the limit of locked
-     *     memory, or no frame for tables), and as {@link IommuMapper#map}; EINVAL (too large to track); nothing stays
-     *     mapped, pinned or charged
+     *     of locked memory). Otherwise: EEXIST (something is mapped there), ENOSPC (too many mappings), EINVAL (not in
+     *     a range of {@link Type1Info#iovaRanges}), EFAULT (no memory there, or not writable), ENOMEM (the limit of
+     *     locked memory, or no frame for tables), and as {@link IommuMapper#map}; EINVAL (too large to track); nothing
+     *     stays mapped, pinned or charged
      */
     public synchronized void map(ProcessMemory caller, long iova, long virtualAddress, long size, int flags) {
         Objects.requireNonNull(caller, "caller");
         if ((flags & ~(MAP_READ | MAP_WRITE | MAP_VADDR)) != 0) {
-            throw refused(Errno.EINVAL, "map", iova, size, "unknown flags 0x" + Integer.toHexString(flags));
+            throw Refusal.of(Errno.EINVAL, "map", iova, size, "unknown flags 0x" + Integer.toHexString(flags));
         }
         if (size == 0) {
-            throw refused(Errno.EINVAL, "map", iova, size, "expected a size above 0");
+            throw Refusal.of(Errno.EINVAL, "map", iova, size, "expected a size above 0");
         }
-        if (wraps(iova, size) || wraps(virtualAddress, size)) {
-            throw refused(options.rangeOverflow(), "map", iova, size, "the range wraps around");
+        if (Refusal.wraps(iova, size) || Refusal.wraps(virtualAddress, size)) {
+            throw Refusal.of(options.rangeOverflow(), "map", iova, size, "the range wraps around");
         }
         if (flags == 0 || ((flags & MAP_VADDR) != 0 && flags != MAP_VADDR)) {
-            throw refused(Errno.EINVAL, "map", iova, size, "expected read, write or both, or a new address alone");
+            throw Refusal.of(Errno.EINVAL, "map", iova, size, "expected read, write or both, or a new address alone");
         }
         long pageSize = smallestPage();
         if (((iova | virtualAddress | size) & (pageSize - 1)) != 0) {
-            throw refused(Errno.EINVAL, "map", iova, size, "expected alignment to 0x" + Long.toHexString(pageSize));
+            throw Refusal.of(Errno.EINVAL, "map", iova, size, "expected alignment to 0x" + Long.toHexString(pageSize));
         }
         long last = iova + (size - 1);
         DmaMapping there = mappings.overlapping(iova, last);
@@ -274,13 +264,13 @@ public final class Type1Iommu {
             return;
         }
         if (there != null) {
-            throw refused(Errno.EEXIST, "map", iova, size, "something is mapped there");
+            throw Refusal.of(Errno.EEXIST, "map", iova, size, "something is mapped there");
         }
         if (mappings.size() >= options.dmaEntryLimit()) {
-            throw refused(Errno.ENOSPC, "map", iova, size, "there are " + mappings.size() + " mappings already");
+            throw Refusal.of(Errno.ENOSPC, "map", iova, size, "there are " + mappings.size() + " mappings already");
         }
         if (!ranges.list().isEmpty() && !ranges.contain(iova, last)) {
-            throw refused(Errno.EINVAL, "map", iova, size, "expected it inside one of " + ranges);
+            throw Refusal.of(Errno.EINVAL, "map", iova, size, "expected it inside one of " + ranges);
         }
         add(new DmaMapping(caller, iova, virtualAddress, size, flags));
     }
@@ -289,14 +279,11 @@ public final class Type1Iommu {
         if (!domains.isEmpty()) {
             mapper.map(mapping);
         }
-        if (tracking) {
-            if (mapping.size >>> pageShift() > MAX_DIRTY_PAGES) {
-                IommuException failure =
-                        refused(Errno.EINVAL, "map", mapping.iova, mapping.size, "it is too large to be tracked");
-                PinnedPages.noteSuppressed(failure, mapper.unmap(mapping, null));
-                throw failure;
-            }
-            mapping.track(pageShift());
+        try {
+            written.added(mapping);
+        } catch (IommuException failure) {
+            PinnedPages.noteSuppressed(failure, mapper.unmap(mapping, null));
+            throw failure;
         }
         mappings.add(mapping);
     }
@@ -305,10 +292,10 @@ public final class Type1Iommu {
     private void newAddress(
             @Nullable DmaMapping there, ProcessMemory caller, long iova, long virtualAddress, long size) {
         if (there == null) {
-            throw refused(Errno.ENOENT, "new address", iova, size, "nothing is mapped there");
+            throw Refusal.of(Errno.ENOENT, "new address", iova, size, "nothing is mapped there");
         }
         if (!there.virtualAddressInvalid || there.iova != iova || there.size != size) {
-            throw refused(Errno.EINVAL, "new address", iova, size, "expected exactly a mapping without an address");
+            throw Refusal.of(Errno.EINVAL, "new address", iova, size, "expected exactly a mapping without an address");
         }
         if (options.movesAddresses() && caller != there.process) {
             long charged = charged(there);
@@ -323,17 +310,14 @@ public final class Type1Iommu {
 
     /** Returns how many pages of a mapping are charged to its process. */
     private long charged(DmaMapping mapping) {
-        long charged = 0;
         if (mapping.mapped) {
+            long charged = 0;
             for (long at = 0; at < mapping.size; at += PinnedPages.PAGE_SIZE) {
-                charged += mapping.process.isReserved(domains.get(0).domain.translate(mapping.iova + at)) ? 0 : 1;
+                charged += mapping.pinner.isReserved(domains.get(0).domain.translate(mapping.iova + at)) ? 0 : 1;
             }
             return charged;
         }
-        for (long frame : mapping.driverFrames()) {
-            charged += mapping.process.isReserved(frame) ? 0 : 1;
-        }
-        return charged;
+        return mapping.driverPins();
     }
 
     /**
@@ -352,7 +336,7 @@ public final class Type1Iommu {
      */
     public synchronized long unmap(long iova, long size, int flags) {
         if ((flags & ~(UNMAP_ALL | UNMAP_VADDR)) != 0) {
-            throw refused(Errno.EINVAL, "unmap", iova, size, "unknown flags 0x" + Integer.toHexString(flags));
+            throw Refusal.of(Errno.EINVAL, "unmap", iova, size, "unknown flags 0x" + Integer.toHexString(flags));
         }
         return unmap(iova, size, flags, null);
     }
@@ -366,30 +350,25 @@ public final class Type1Iommu {
      *     int)}, EINVAL (pages are not tracked; the bitmap is of another page size than the smallest), EFAULT (the
      *     user's memory ends within the bitmap: what came before is unmapped)
      */
-    public synchronized long unmap(long iova, long size, DirtyBitmap bitmap) {
+    public synchronized long unmap(long iova, long size, VfioBitmap bitmap) {
         Objects.requireNonNull(bitmap, "bitmap");
-        checkSize(bitmap, size);
+        WrittenPages.checkSize(bitmap, size);
         return unmap(iova, size, 0, bitmap);
     }
 
-    private long unmap(long iova, long size, int flags, @Nullable DirtyBitmap bitmap) {
+    private long unmap(long iova, long size, int flags, @Nullable VfioBitmap bitmap) {
         boolean all = (flags & UNMAP_ALL) != 0;
         boolean addresses = (flags & UNMAP_VADDR) != 0;
         if (addresses && options.movesAddresses() && !emulated.isEmpty()) {
-            throw refused(Errno.EBUSY, "taking addresses back", iova, size, "there are emulated devices");
+            throw Refusal.of(Errno.EBUSY, "taking addresses back", iova, size, "there are emulated devices");
         }
         checkUnmap(iova, size, all);
-        if (bitmap != null && (!tracking || bitmap.pageSize() != smallestPage())) {
-            throw refused(
-                    Errno.EINVAL,
-                    "unmap",
-                    iova,
-                    size,
-                    tracking ? "the bitmap's page is not the smallest" : "written pages are not tracked");
+        if (bitmap != null) {
+            written.checkPage("unmap", iova, size, bitmap);
         }
         long last = all ? -1L : iova + (size - 1);
-        if (v2 && !all) {
-            checkCuts("unmap", iova, last);
+        if (v2 && !all && mappings.cuts(iova, last)) {
+            throw Refusal.of(Errno.EINVAL, "unmap", iova, size, "the range cuts a mapping");
         }
         if (!all && last == -1L && !options.unmapsToTheEnd()) {
             return 0;
@@ -397,7 +376,7 @@ public final class Type1Iommu {
         return addresses ? takeAddressesBack(iova, last) : remove(iova, last, bitmap);
     }
 
-    private long remove(long iova, long last, @Nullable DirtyBitmap bitmap) {
+    private long remove(long iova, long last, @Nullable VfioBitmap bitmap) {
         letGo(iova, last);
         long unmapped = 0;
         RuntimeException failure = null;
@@ -408,7 +387,7 @@ public final class Type1Iommu {
             }
             if (bitmap != null) {
                 try {
-                    report(mapping, iova, bitmap);
+                    written.report(mapping, iova, bitmap);
                 } catch (IommuException fault) {
                     PinnedPages.noteSuppressed(fault, failure);
                     throw fault;
@@ -465,7 +444,7 @@ public final class Type1Iommu {
             if (mapping.virtualAddressInvalid) {
                 taken.forEach(back -> back.virtualAddressInvalid = false);
                 invalidAddresses -= taken.size();
-                throw refused(
+                throw Refusal.of(
                         Errno.EINVAL, "taking addresses back", iova, last - iova + 1, mapping + " has none already");
             }
             mapping.virtualAddressInvalid = true;
@@ -505,85 +484,9 @@ public final class Type1Iommu {
                     "flags 0x" + Integer.toHexString(flags) + " in " + argument.argsz() + " bytes, expected one of 3");
         }
         switch (flags) {
-            case DirtyPages.START -> startTracking();
-            case DirtyPages.STOP -> {
-                tracking = false;
-                mappings.all().forEach(DmaMapping::stopTracking);
-            }
-            default -> getBitmap(argument);
-        }
-    }
-
-    private void startTracking() {
-        if (tracking) {
-            return;
-        }
-        for (DmaMapping mapping : mappings.all()) {
-            if (mapping.size >>> pageShift() > MAX_DIRTY_PAGES) {
-                throw new IommuException(Errno.EINVAL, mapping + " is too large to be tracked");
-            }
-        }
-        mappings.all().forEach(mapping -> mapping.track(pageShift()));
-        tracking = true;
-    }
-
-    private void getBitmap(DirtyPages argument) {
-        long iova = argument.iova();
-        long size = argument.size();
-        DirtyBitmap bitmap = argument.bitmap();
-        if (argument.argsz() < DirtyPages.SIZE_WITH_RANGE || bitmap == null) {
-            throw refused(Errno.EINVAL, "bitmap", iova, size, "there is no room for a range in the argument");
-        }
-        boolean checksFirst = options.rangeOverflow() == Errno.EOVERFLOW;
-        if (checksFirst && size == 0) {
-            throw refused(Errno.EINVAL, "bitmap", iova, size, "the range is empty");
-        }
-        if (checksFirst ? wraps(iova, size) : Long.compareUnsigned(iova + size, iova) < 0) {
-            throw refused(options.rangeOverflow(), "bitmap", iova, size, "the range wraps around");
-        }
-        checkSize(bitmap, size);
-        long pageSize = smallestPage();
-        if (bitmap.pageSize() != pageSize || ((iova | size) & (pageSize - 1)) != 0 || size == 0 || !tracking) {
-            throw refused(
-                    Errno.EINVAL,
-                    "bitmap",
-                    iova,
-                    size,
-                    "expected tracking, and a range above 0 of pages of 0x" + Long.toHexString(pageSize));
-        }
-        long last = iova + (size - 1);
-        checkCuts("bitmap", iova, last);
-        for (Iterator<DmaMapping> each = mappings.from(iova); each.hasNext(); ) {
-            DmaMapping mapping = each.next();
-            if (Long.compareUnsigned(mapping.iova, last) > 0) {
-                break;
-            }
-            report(mapping, iova, bitmap);
-            mapping.clean(pageShift());
-        }
-    }
-
-    private static void checkSize(DirtyBitmap bitmap, long size) {
-        long pages = size >>> Long.numberOfTrailingZeros(bitmap.pageSize());
-        long needed = ((pages >>> 6) + ((pages & 63) == 0 ? 0 : 1)) * 8;
-        if (bitmap.pageSize() == 0
-                || pages == 0
-                || bitmap.size() == 0
-                || Long.compareUnsigned(bitmap.size(), MAX_DIRTY_BYTES) > 0
-                || Long.compareUnsigned(bitmap.size(), needed) < 0) {
-            throw new IommuException(
-                    Errno.EINVAL,
-                    "a bitmap of " + bitmap.size() + " bytes for " + pages + " pages, expected at least " + needed);
-        }
-    }
-
-    private void report(DmaMapping mapping, long base, DirtyBitmap bitmap) {
-        if (!domains.isEmpty() && mapping.mapped) {
-            mapping.markAllDirty(pageShift());
-        }
-        if (!mapping.report(base, pageShift(), bitmap.data())) {
-            throw refused(
-                    Errno.EFAULT, "bitmap", mapping.iova, mapping.size, "the user's memory ends within the bitmap");
+            case DirtyPages.START -> written.begin();
+            case DirtyPages.STOP -> written.end();
+            default -> written.get(argument);
         }
     }
 
@@ -624,7 +527,7 @@ public final class Type1Iommu {
     private long pinPage(long iova, int prot) {
         DmaMapping mapping = mappings.overlapping(iova, iova + (PinnedPages.PAGE_SIZE - 1));
         if (mapping == null || (mapping.prot & prot) != prot) {
-            throw refused(
+            throw Refusal.of(
                     mapping == null ? Errno.EINVAL : Errno.EPERM,
                     "pin",
                     iova,
@@ -636,9 +539,9 @@ public final class Type1Iommu {
         if (again != -1) {
             return again;
         }
-        long frame = pages.pinForDriver(mapping, iova - mapping.iova, domains.isEmpty());
-        mapping.addDriverPin(page, frame);
-        return frame;
+        DmaMapping.DriverPin pin = pages.pinForDriver(mapping, iova - mapping.iova, domains.isEmpty());
+        mapping.addDriverPin(page, pin);
+        return pin.frame;
     }
 
     /**
@@ -656,9 +559,9 @@ public final class Type1Iommu {
             if (mapping == null) {
                 break;
             }
-            long frame = mapping.removeDriverPin((address - mapping.iova) >>> PinnedPages.PAGE_SHIFT);
-            if (frame != -1) {
-                pages.unpinForDriver(mapping, frame, domains.isEmpty());
+            DmaMapping.DriverPin pin = mapping.removeDriverPin((address - mapping.iova) >>> PinnedPages.PAGE_SHIFT);
+            if (pin != null) {
+                pages.unpinForDriver(mapping, pin, domains.isEmpty());
             }
         }
     }
@@ -683,12 +586,12 @@ public final class Type1Iommu {
         return new Type1Info(
                         argsz,
                         Type1Info.PAGE_SIZES | Type1Info.CAPABILITIES,
-                        pageSizes(),
+                        Type1Domain.pageSizes(domains),
                         Type1Info.SIZE,
                         options.dmaEntryLimit() - mappings.size(),
                         ranges.list(),
                         smallestPage(),
-                        MAX_DIRTY_BYTES)
+                        WrittenPages.MAX_BYTES)
                 .within(options.alignsCapabilities());
     }
 
@@ -840,61 +743,29 @@ public final class Type1Iommu {
     private void checkUnmap(long iova, long size, boolean all) {
         long pageSize = smallestPage();
         if ((iova & (pageSize - 1)) != 0) {
-            throw refused(
+            throw Refusal.of(
                     Errno.EINVAL, "unmap", iova, size, "expected alignment to 0x" + Long.toHexString(pageSize));
         }
         if (all) {
             if (iova != 0 || size != 0) {
-                throw refused(Errno.EINVAL, "unmap all", iova, size, "expected address and size 0");
+                throw Refusal.of(Errno.EINVAL, "unmap all", iova, size, "expected address and size 0");
             }
             return;
         }
         if (size == 0 || (size & (pageSize - 1)) != 0) {
-            throw refused(
+            throw Refusal.of(
                     Errno.EINVAL,
                     "unmap",
                     iova,
                     size,
                     "expected a size above 0 and alignment to 0x" + Long.toHexString(pageSize));
         }
-        if (wraps(iova, size)) {
-            throw refused(options.rangeOverflow(), "unmap", iova, size, "the range wraps around");
+        if (Refusal.wraps(iova, size)) {
+            throw Refusal.of(options.rangeOverflow(), "unmap", iova, size, "the range wraps around");
         }
-    }
-
-    private void checkCuts(String what, long iova, long last) {
-        DmaMapping atStart = mappings.overlapping(iova, iova);
-        DmaMapping atEnd = mappings.overlapping(last, last);
-        if ((atStart != null && atStart.iova != iova) || (atEnd != null && atEnd.last() != last)) {
-            throw refused(Errno.EINVAL, what, iova, last - iova + 1, "the range cuts a mapping");
-        }
-    }
-
-    /** Returns the page sizes that all domains have; sizes below a page of the CPU are reported as one. */
-    private long pageSizes() {
-        long common = -1L;
-        for (Type1Domain domain : domains) {
-            common &= domain.domain.pageSizes();
-        }
-        long whole = common & -PinnedPages.PAGE_SIZE;
-        return common == whole ? common : whole | PinnedPages.PAGE_SIZE;
-    }
-
-    private int pageShift() {
-        return Long.numberOfTrailingZeros(pageSizes());
     }
 
     private long smallestPage() {
-        return Long.lowestOneBit(pageSizes());
-    }
-
-    private static boolean wraps(long start, long size) {
-        return Long.compareUnsigned(start + (size - 1), start) < 0;
-    }
-
-    private static IommuException refused(Errno errno, String what, long iova, long size, String why) {
-        return new IommuException(
-                errno,
-                what + " of 0x" + Long.toHexString(size) + " bytes at IOVA 0x" + Long.toHexString(iova) + ": " + why);
+        return Long.lowestOneBit(Type1Domain.pageSizes(domains));
     }
 }

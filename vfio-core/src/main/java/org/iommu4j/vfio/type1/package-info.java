@@ -7,9 +7,10 @@
  * process's memory) and a list of domains; each domain holds every mapping. Domains differ in their hardware, or in
  * whether they block no-snoop.
  *
- * <p>Models {@code drivers/vfio/vfio_iommu_type1.c} of Linux 5.15 to 7.1; {@link org.iommu4j.vfio.type1.Type1Options}
- * holds the differences. Not modelled: before 6.18 a mapping that ends with the address space is not found by its own
- * address, so a second one there is not refused; mediated devices and pages that a driver pins itself, dirty tracking,
- * changing virtual addresses under a mapping, memory without page structures.
+ * <p>Models {@code drivers/vfio/vfio_iommu_type1.c} of Linux 5.15 to 7.3; {@link org.iommu4j.vfio.type1.Type1Options}
+ * holds the differences. Written pages are those that type 1 knows of: it asks no unit, so while a device is there, all
+ * of them. Not modelled: before 6.18 a mapping that ends with the address space is not found by its own address, so a
+ * second one there is not refused. Before 6.3 a group that joins while a virtual address is missing waits where pages
+ * must be pinned, and otherwise joins; here it is refused as since.
  */
 package org.iommu4j.vfio.type1;

@@ -43,8 +43,8 @@ class IommufdRulesTest {
         Bench(String release) {
             host.with(VfioOptions.DEFAULT.withRelease(linux(release)));
             iommufd = open(release);
-            file = host.vfio().openDeviceFile(host.vfio().register(first.id()));
-            other = host.vfio().openDeviceFile(host.vfio().register(second.id()));
+            file = VfioDeviceFile.open(host.vfio(), host.vfio().register(first.id()));
+            other = VfioDeviceFile.open(host.vfio(), host.vfio().register(second.id()));
             device = file.bind(iommufd);
             other.bind(iommufd);
             ioas = iommufd.ioasAlloc(0);
@@ -69,8 +69,8 @@ class IommufdRulesTest {
 
     @Test
     void eachReleaseKnowsItsCalls() {
-        Map<String, Integer> last = new HashMap<>(Map.of(
-                "6.2", 0x88, "6.5", 0x88, "6.6", 0x8a, "6.7", 0x8c, "6.8", 0x8d, "6.11", 0x8e, "6.13", 0x91));
+        Map<String, Integer> last = new HashMap<>(
+                Map.of("6.2", 0x88, "6.5", 0x88, "6.6", 0x8a, "6.7", 0x8c, "6.8", 0x8d, "6.11", 0x8e, "6.13", 0x91));
         last.putAll(Map.of("6.14", 0x92, "6.15", 0x93, "6.17", 0x94, "7.2", 0x94, "7.3", 0x95));
         last.forEach((release, number) -> {
             assertThat(errno(() -> IommufdIoctls.checkUnreadable(linux(release), number)))
@@ -91,7 +91,7 @@ class IommufdRulesTest {
         TestDevice device = host.add("0000:00:05.0");
         host.with(VfioOptions.DEFAULT.withRelease(linux("6.5")));
         VfioDevice registered = host.vfio().register(device.id());
-        assertThat(errno(() -> host.vfio().openDeviceFile(registered))).isEqualTo(Errno.ENOENT);
+        assertThat(errno(() -> VfioDeviceFile.open(host.vfio(), registered))).isEqualTo(Errno.ENOENT);
         new Bench("6.6").file.close();
     }
 
@@ -195,8 +195,7 @@ class IommufdRulesTest {
             pasids.add(info.maxPasidLog2());
             capabilities.add(info.capabilities());
         }
-        assertThat(typed)
-                .containsExactly(Errno.EOPNOTSUPP, Errno.EOPNOTSUPP, Errno.EOPNOTSUPP, null, null, null);
+        assertThat(typed).containsExactly(Errno.EOPNOTSUPP, Errno.EOPNOTSUPP, Errno.EOPNOTSUPP, null, null, null);
         assertThat(pasids).containsExactly(0, 16, 16, 16, 16, 16);
         assertThat(capabilities).containsExactly(1L, 1L, 1L, 1L, 1L, 9L);
     }
@@ -218,7 +217,7 @@ class IommufdRulesTest {
         for (String release : List.of("6.16", "6.17")) {
             Bench bench = new Bench(release);
             bench.file.close();
-            VfioDeviceFile again = bench.host.vfio().openDeviceFile(bench.file.device());
+            VfioDeviceFile again = VfioDeviceFile.open(bench.host.vfio(), bench.file.device());
             assertThat(errno(() -> again.bind(bench.iommufd, VfioDeviceFile.BIND_TOKEN, null)))
                     .as(release)
                     .isEqualTo(release.equals("6.16") ? Errno.EINVAL : Errno.EFAULT);

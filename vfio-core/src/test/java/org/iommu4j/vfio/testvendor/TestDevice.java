@@ -2,6 +2,7 @@
 package org.iommu4j.vfio.testvendor;
 
 import java.util.List;
+import java.util.Optional;
 import org.iommu4j.HardwareInfo;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
@@ -36,6 +37,9 @@ public final class TestDevice implements IommuDevice {
     /** What the driver tells of its unit. */
     public HardwareInfo hardwareInfo = HardwareInfo.NONE;
 
+    /** The unit of guests that have it, empty for none. */
+    public Optional<String> virtualIommuUnit = Optional.empty();
+
     TestDevice(TestIommu iommu, DeviceId id) {
         this.iommu = iommu;
         this.id = id;
@@ -69,6 +73,11 @@ public final class TestDevice implements IommuDevice {
     @Override
     public HardwareInfo hardwareInfo() {
         return hardwareInfo;
+    }
+
+    @Override
+    public Optional<String> virtualIommuUnit() {
+        return virtualIommuUnit;
     }
 
     @Override

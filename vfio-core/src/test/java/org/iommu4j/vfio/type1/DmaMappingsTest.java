@@ -140,9 +140,7 @@ class DmaMappingsTest {
             long last = first + (1 + random.nextInt(5)) * PAGE - 1;
             DmaMapping expected = null;
             for (DmaMapping each : model) {
-                if (each.iova <= last
-                        && first <= each.last()
-                        && (expected == null || each.iova < expected.iova)) {
+                if (each.iova <= last && first <= each.last() && (expected == null || each.iova < expected.iova)) {
                     expected = each;
                 }
             }

@@ -12,14 +12,14 @@ import java.util.Objects;
  * @param data the user's memory, which may be shorter than it claims
  */
 @SuppressWarnings("ArrayRecordComponent") // the caller's memory, into which the answer is written
-public record DirtyBitmap(long pageSize, long size, long[] data) {
+public record VfioBitmap(long pageSize, long size, long[] data) {
     /** Refuses null. */
-    public DirtyBitmap {
+    public VfioBitmap {
         Objects.requireNonNull(data, "data");
     }
 
     /** Names an array and all of its bytes. */
-    public DirtyBitmap(long pageSize, long[] data) {
+    public VfioBitmap(long pageSize, long[] data) {
         this(pageSize, 8L * data.length, data);
     }
 }
