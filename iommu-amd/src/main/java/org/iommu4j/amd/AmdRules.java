@@ -21,8 +21,9 @@ import org.iommu4j.release.RuleValue;
  * DMA API blocks no-snoop too; {@link org.iommu4j.IommuCapability#CACHE_COHERENCY} is true; a v1 table starts with 3
  * levels; IVHD blocks up to type 0x40 are read. {@link #V2_ANSWERS_AS_V1} holds wherever there are v2 tables.
  *
- * <p>No domain with page tables takes PASIDs in any release: the paging ops have no {@code set_dev_pasid}, shared virtual
- * addressing alone has. {@code iommu4j.amd=pasids}, which Linux does not know, lets guest tables take them here.
+ * <p>No domain with page tables takes PASIDs in any release: the paging ops have no {@code set_dev_pasid}, shared
+ * virtual addressing alone has. {@code iommu4j.amd=pasids}, which Linux does not know, lets guest tables take them
+ * here.
  *
  * <p>What no release up to 7.1 has: nested domains. {@code drivers/iommu/amd/nested.c} can make them since 7.0, but
  * {@code amd_viommu_ops} has no {@code alloc_domain_nested} and no {@code cache_invalidate}, so iommufd answers
@@ -52,7 +53,7 @@ record AmdRules(
     enum HostTablesOff implements RuleValue {
         /** It is not asked. */
         NOT_ASKED("it is not asked"),
-        /** By HATS 3 of the images, or by HATDis of a block whose image has GASup: without, Linux reads on too early. */
+        /** By HATS 3 of the images, or by HATDis of a block whose image has GASup: of others Linux reads no HATDis. */
         WITH_GA_SUP("HATS 3 of the images, or HATDis of an IVHD block of type 11h or 40h whose image has GASup"),
         /** By HATS 3 of the images, or by HATDis of any block. */
         BY_FIRMWARE("HATS 3 of the images, or HATDis of an IVHD block of type 11h or 40h");

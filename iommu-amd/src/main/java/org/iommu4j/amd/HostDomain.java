@@ -124,7 +124,8 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
         IotlbGather cleared = new IotlbGather();
         table.readDirty(bitmap, clear, cleared);
         if (cleared.hasRange()) {
-            IommuException failure = forget(cleared.start(), cleared.end(), false, "clearing the record of written pages");
+            IommuException failure =
+                    forget(cleared.start(), cleared.end(), false, "clearing the record of written pages");
             if (failure != null) {
                 throw failure;
             }

@@ -87,7 +87,8 @@ abstract class PagingDomain extends AmdDomain implements Retirement {
         if (gather.isEmpty()) {
             return;
         }
-        IommuException failure = gather.hasRange() ? forget(gather.start(), gather.end(), gather.frameCount() > 0, "sync") : null;
+        boolean tables = gather.frameCount() > 0;
+        IommuException failure = gather.hasRange() ? forget(gather.start(), gather.end(), tables, "sync") : null;
         freeGathered(gather, failure == null);
         gather.reset();
         if (failure != null) {

@@ -140,7 +140,7 @@ abstract class IntelDomain implements IommuDomain {
                 return AttachResult.ATTACHED;
             }
             AttachmentState attached = new Attached(device, pasid);
-            String reason;
+            String reason = null;
             IommuException refusal = null;
             synchronized (lock) {
                 checkTakesDevices();
@@ -148,18 +148,18 @@ abstract class IntelDomain implements IommuDomain {
                 try {
                     reason = misfit(device, pasid);
                 } catch (IommuException e) {
-                    reason = e.getMessage();
                     refusal = e;
                 }
-                if (reason == null) {
+                if (reason == null && refusal == null) {
                     enter(device, pasid);
                 }
             }
+            if (refusal != null) {
+                leaveBlocked(device, pasid, old);
+                throw refusal;
+            }
             if (reason != null) {
                 leaveBlocked(device, pasid, old);
-                if (refusal != null) {
-                    throw refusal;
-                }
                 return AttachResult.incompatible(reason);
             }
             device.setAttachment(pasid, attached);

@@ -194,7 +194,7 @@ final class IntelIommu implements Iommu {
         return Optional.of(device);
     }
 
-    /** Returns whether interrupts are remapped: of all units or of none. Source: {@code intel_prepare_irq_remapping}. */
+    /** Returns whether interrupts are remapped, by all units or by none: {@code intel_prepare_irq_remapping}. */
     private boolean remapsInterrupts() {
         return dmar.interruptRemapping()
                 && context.bootOptions().interruptRemapping()

@@ -28,8 +28,8 @@ import org.slf4j.LoggerFactory;
  * A domain with its own page table, made for one unit; other units may join where they can walk the same table.
  *
  * <p>Where Linux until 6.12 would remove top levels from the table, also under devices that walk them, the attach is
- * refused. Source: {@code paging_domain_compatible} and the cache tags of Linux 7.1, {@code domain_update_iommu_cap} and
- * {@code prepare_domain_attach_device} of 6.1.
+ * refused. Source: {@code paging_domain_compatible} and the cache tags of Linux 7.1, {@code domain_update_iommu_cap}
+ * and {@code prepare_domain_attach_device} of 6.1.
  */
 abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyEnforcement, Retirement {
     private static final Logger LOG = LoggerFactory.getLogger(PagingDomain.class);

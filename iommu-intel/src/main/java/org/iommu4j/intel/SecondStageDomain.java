@@ -124,7 +124,8 @@ final class SecondStageDomain extends PagingDomain {
     @Override
     @Nullable
     String pasidMisfit() {
-        return tracksDirty && !rules().tracksWithPasids() ? "a domain that records written pages takes no PASIDs" : null;
+        boolean takesThem = !tracksDirty || rules().tracksWithPasids();
+        return takesThem ? null : "a domain that records written pages takes no PASIDs";
     }
 
     @Override

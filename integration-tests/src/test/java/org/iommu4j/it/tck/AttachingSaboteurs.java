@@ -148,8 +148,7 @@ final class AttachingSaboteurs {
                     call.proceed();
                     return AttachResult.incompatible(" ");
                 }),
-                where("attach-12", "leaves an incompatible device where it was, or takes it out, but as it says", places ->
-                                call -> {
+                where("attach-12", "does with an incompatible device what it denies", places -> call -> {
                             IommuDevice device = call.argument(0, IommuDevice.class);
                             AttachResult result = (AttachResult) call.proceed();
                             IommuDomain old = places.of.get(device);
