@@ -16,7 +16,7 @@ public record AttachResult(@Nullable String reason) {
     /** The device now uses the domain. */
     public static final AttachResult ATTACHED = new AttachResult(null);
 
-    /** Makes the answer that this device can't use this domain, and stays where it was. */
+    /** Makes the answer that this device can't use this domain: see {@link IommuDomain#attach}. */
     public static AttachResult incompatible(String reason) {
         return new AttachResult(Objects.requireNonNull(reason, "reason"));
     }

@@ -119,13 +119,22 @@ public interface Iommu extends AutoCloseable {
     }
 
     /**
-     * Returns whether Linux's driver blocks a device before it looks whether a domain fits it, constant for the
-     * driver's life [blocks-first-1]. Linux's device stays blocked when the domain is refused; ours stays where it was,
-     * and core blocks it where a release leaves it so.
+     * Returns whether the driver blocks a device before it looks whether a domain fits it, so that a device that a
+     * domain refused stays blocked; constant for the driver's life [blocks-first-2].
      *
      * <p>Source: {@code device_block_translation} in {@code intel_iommu_attach_device}.
      */
     default boolean blocksBeforeAttach() {
+        return false;
+    }
+
+    /**
+     * Returns whether domains with page tables have what Linux calls the same ops whatever their format, so that VFIO's
+     * type 1 tries a device in a domain of another format too; constant for the driver's life [shares-ops-1].
+     *
+     * <p>Source: {@code default_domain_ops}, of which a driver has one, or ops by format.
+     */
+    default boolean sharesOps() {
         return false;
     }
 

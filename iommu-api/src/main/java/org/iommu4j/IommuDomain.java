@@ -38,7 +38,8 @@ public interface IommuDomain extends AutoCloseable {
      * [format-1].
      *
      * <p>Two domains with the same {@link #iommu()} and the same format have what Linux calls the same ops: a device of
-     * one can be attached to the other, or is incompatible with it, and the answer is never ENODEV [format-2].
+     * one can be attached to the other, or is incompatible with it, and the answer is never ENODEV [format-2]. Where a
+     * driver says so, different formats have the same ops too ({@link Iommu#sharesOps}).
      */
     String format();
 
@@ -58,7 +59,7 @@ public interface IommuDomain extends AutoCloseable {
 
     /**
      * Returns the last IOVA that can be mapped, inclusive: its page can be mapped, and devices reach it [aperture-3].
-     * Constant for the domain's life [aperture-4].
+     * Constant for the domain's life, but that an attach may lower it where a release's rule says so [aperture-5].
      */
     long apertureEnd();
 
@@ -71,11 +72,11 @@ public interface IommuDomain extends AutoCloseable {
      * [attach-3]. When the driver takes domain ids at attachment, it gives them back at detachment [attach-4].
      *
      * @return attached, or incompatible, never null [attach-5]; an incompatible device goes on working in the domain
-     *     that it was in [attach-6]
+     *     that it was in, or is in none and blocked where {@link Iommu#blocksBeforeAttach} says so [attach-12]
      * @throws IommuException ENOMEM [attach-7]; ENOSPC (out of domain ids) [attach-8]; ETIMEDOUT or EIO (an
      *     invalidation did not complete) [attach-9]; ENODEV (the device belongs to another driver, or this domain is
      *     closed) [attach-10]. After each of these the device works in the domain that it was in [attach-11]. Under the
-     *     rules of old releases VT-d throws where it answers incompatible since. Before 6.3: EOPNOTSUPP (the domain
+     *     rules of old releases VT-d throws where it answers incompatible since. Before 6.2: EOPNOTSUPP (the domain
      *     promised to block no-snoop, the device's unit can't), EFAULT (the unit's addresses are narrower than the
      *     domain's). Before 6.6: EPERM (firmware demands memory for the device, the domain is a user's). RISC-V throws
      *     ENODEV where the unit does not walk the domain's format

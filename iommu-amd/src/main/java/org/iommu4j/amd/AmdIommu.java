@@ -22,7 +22,6 @@ import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.amd.acpi.DeviceRange;
 import org.iommu4j.amd.acpi.Ivrs;
-import org.iommu4j.amd.reg.Features;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.MalformedTableException;
@@ -40,6 +39,10 @@ final class AmdIommu implements Iommu {
     private final CommonFeatures features;
     private final DriverState state;
     private final Attacher attacher;
+
+    /** Whether guest tables take PASIDs: no release of Linux does it, {@code iommu4j.amd=pasids} does. */
+    private final boolean attachesPasids;
+
     private final Map<Integer, DeviceTable> tables = new HashMap<>();
     private final Map<PciAddress, AmdDevice> devices = new HashMap<>();
     private final Set<AmdDomain> domains = new LinkedHashSet<>();
@@ -51,6 +54,8 @@ final class AmdIommu implements Iommu {
         this.features = CommonFeatures.of(units.stream().map(AmdUnit::features).toList(), hostLevels, rules);
         this.state = new DriverState(this, rules, units, features, context.memory(), context.frames(), domains::remove);
         this.attacher = new Attacher(state);
+        this.attachesPasids =
+                features.knowsPasids() && context.bootOptions().has(CommandBuffer.PARAMETER, "pasids");
     }
 
     /** Opens; see {@link org.iommu4j.spi.IommuVendor#open}. */
@@ -73,13 +78,7 @@ final class AmdIommu implements Iommu {
         if (map.units().isEmpty()) {
             throw new IommuException(Errno.ENODEV, "open: the IVRS names no unit");
         }
-        int hostLevels = rules.hostLevels(map.sharedEfrImage());
-        if (hostLevels == 0) {
-            throw new IommuException(
-                    Errno.ENODEV,
-                    "open: the units have no host page tables: the IVRS has, for all of them, "
-                            + Features.EFR.decode(map.sharedEfrImage()));
-        }
+        int hostLevels = map.hostTablesOff(rules.hostTablesOff()) ? 0 : rules.hostLevels(map.sharedEfrImage());
         AmdIommu iommu = new AmdIommu(context, rules, map, hostLevels, findUnits(context, map));
         try {
             iommu.start();
@@ -154,6 +153,10 @@ final class AmdIommu implements Iommu {
             if (index < 0) {
                 return Optional.empty();
             }
+            if (features.hostLevels() == 0 && features.guestLevels() == 0) {
+                LOG.warn("{}: no domain, the units have neither host nor guest tables", address);
+                return Optional.empty();
+            }
             DeviceTable table = tableOf(address.segment());
             DeviceServices services = new DeviceServices(function.config(), features.deviceIotlbs());
             AmdDevice device = new AmdDevice(
@@ -217,7 +220,30 @@ final class AmdIommu implements Iommu {
     }
 
     @Override
-    public IommuDomain allocate(DomainType type, IommuDevice iommuDevice, Set<DomainFlag> flags) {
+    public IommuDomain allocate(DomainType type, IommuDevice device, Set<DomainFlag> flags) {
+        Objects.requireNonNull(flags, "flags");
+        if (type == DomainType.UNMANAGED && flags.contains(DomainFlag.PASID) && !attachesPasids) {
+            synchronized (attacher) {
+                state.checkOpen();
+                throw new IommuException(
+                        Errno.EOPNOTSUPP, "allocate: no domain with page tables takes PASIDs of " + device);
+            }
+        }
+        return allocateWith(type, device, flags);
+    }
+
+    @Override
+    public boolean sharesOps() {
+        return rules.formatsShareOps();
+    }
+
+    /** Also with a flag for PASIDs, which only chooses the table where domains take none. */
+    @Override
+    public IommuDomain allocateForUser(IommuDevice device, Set<DomainFlag> flags) {
+        return allocateWith(DomainType.UNMANAGED, device, flags);
+    }
+
+    private IommuDomain allocateWith(DomainType type, IommuDevice iommuDevice, Set<DomainFlag> flags) {
         Objects.requireNonNull(type, "type");
         Objects.requireNonNull(iommuDevice, "iommuDevice");
         Objects.requireNonNull(flags, "flags");
@@ -240,7 +266,7 @@ final class AmdIommu implements Iommu {
                 domain = !type.isPaging()
                         ? new StaticDomain(state, attacher, type, id)
                         : guest
-                                ? new GuestDomain(state, attacher, type, id, newGuestTable())
+                                ? new GuestDomain(state, attacher, type, id, newGuestTable(), attachesPasids)
                                 : new HostDomain(
                                         state,
                                         attacher,
@@ -261,6 +287,10 @@ final class AmdIommu implements Iommu {
 
     /** Returns whether a domain gets guest tables ({@code amd_iommu_domain_alloc_paging_flags}). */
     private boolean guestTables(DomainType type, AmdDevice device, Set<DomainFlag> flags) {
+        boolean hostTables = features.hostLevels() != 0;
+        if (flags.isEmpty() && !hostTables) {
+            return true;
+        }
         if (flags.isEmpty()) {
             // Linux falls back to host tables when units lack guest tables.
             return features.guestLevels() != 0
@@ -274,7 +304,7 @@ final class AmdIommu implements Iommu {
         boolean trackable =
                 !flags.contains(DomainFlag.DIRTY_TRACKING) || capable(device, IommuCapability.DIRTY_TRACKING);
         boolean nestable = !flags.contains(DomainFlag.NEST_PARENT) || features.nests();
-        if (!flags.contains(DomainFlag.PASID) && trackable && nestable) {
+        if (hostTables && !flags.contains(DomainFlag.PASID) && trackable && nestable) {
             return false;
         }
         throw new IommuException(
@@ -288,6 +318,7 @@ final class AmdIommu implements Iommu {
                 new TableFrames(context.memory(), context.frames()),
                 AmdRules.START_LEVELS,
                 features.hostLevels(),
+                rules.hostAddressesByFirmware() ? map.addressBits() : 64,
                 rules.hostPageSizes());
     }
 

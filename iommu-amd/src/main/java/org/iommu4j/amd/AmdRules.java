@@ -11,6 +11,7 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.amd.reg.Features;
 import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.release.RuleRecords;
+import org.iommu4j.release.RuleValue;
 
 /**
  * What Linux's AMD driver does differently from release to release, and nothing else: the rules that {@link #RULES}
@@ -19,6 +20,10 @@ import org.iommu4j.release.RuleRecords;
  * <p>What never changed from 5.15 to 7.1 and so is no rule: FC is in every v1 leaf, whatever the domain is for, so the
  * DMA API blocks no-snoop too; {@link org.iommu4j.IommuCapability#CACHE_COHERENCY} is true; a v1 table starts with 3
  * levels; IVHD blocks up to type 0x40 are read. {@link #V2_ANSWERS_AS_V1} holds wherever there are v2 tables.
+ *
+ * <p>No domain with page tables takes PASIDs in any release: the paging ops have no {@code set_dev_pasid}, shared
+ * virtual addressing alone has. {@code iommu4j.amd=pasids}, which Linux does not know, lets guest tables take them
+ * here.
  *
  * <p>What no release up to 7.1 has: nested domains. {@code drivers/iommu/amd/nested.c} can make them since 7.0, but
  * {@code amd_viommu_ops} has no {@code alloc_domain_nested} and no {@code cache_invalidate}, so iommufd answers
@@ -31,15 +36,40 @@ record AmdRules(
         boolean guestTables,
         boolean guestTablesForAll,
         boolean pasidDomains,
+        boolean formatsShareOps,
         boolean guestApertureHalved,
         boolean dirtyTracking,
         boolean htRangeIgnore,
         boolean hostLevelsByHats,
+        HostTablesOff hostTablesOff,
+        boolean hostAddressesByFirmware,
+        boolean forgetsFreedTablesAlone,
         boolean hostPageSizesEnd,
         boolean atsCapability,
         boolean flushCapability,
         boolean nestParents,
         boolean passThroughEntryWrong) {
+    /** Where firmware says that there are no host (v1) tables, so that every domain has guest (v2) tables. */
+    enum HostTablesOff implements RuleValue {
+        /** It is not asked. */
+        NOT_ASKED("it is not asked"),
+        /** By HATS 3 of the images, or by HATDis of a block whose image has GASup: of others Linux reads no HATDis. */
+        WITH_GA_SUP("HATS 3 of the images, or HATDis of an IVHD block of type 11h or 40h whose image has GASup"),
+        /** By HATS 3 of the images, or by HATDis of any block. */
+        BY_FIRMWARE("HATS 3 of the images, or HATDis of an IVHD block of type 11h or 40h");
+
+        private final String words;
+
+        HostTablesOff(String words) {
+            this.words = words;
+        }
+
+        @Override
+        public String words() {
+            return words;
+        }
+    }
+
     /** The newest type of IVHD block that is read ({@code ACPI_IVHD_TYPE_MAX_SUPPORTED}). */
     static final int HIGHEST_IVHD_TYPE = 0x40;
 
@@ -100,6 +130,15 @@ record AmdRules(
                     .since("6.13", true, READ)
                     .witnessedBy("GuestTablesTest#domainsForPasidsCameWith613"),
             ReleaseRule.of(
+                            "formatsShareOps",
+                            "Domains with v1 and with v2 tables have the same ops, so that VFIO's type 1 tries a "
+                                    + "device in a domain of the other format.",
+                            true,
+                            READ)
+                    .deciding()
+                    .since("6.19", false, READ)
+                    .witnessedBy("AmdRulesTest#bothFormatsHadTheSameOpsUntil618"),
+            ReleaseRule.of(
                             "guestApertureHalved",
                             "The top bit of a v2 address is not used, so that a table means the same with and without "
                                     + "a PASID.",
@@ -126,6 +165,33 @@ record AmdRules(
                             READ)
                     .since("6.17", true, READ, "025d1371cc8c")
                     .witnessedBy("AmdRulesTest#hostTablesHaveTheLevelsOfFirmwaresImageSince617AndSixBefore"),
+            ReleaseRule.of(
+                            "hostTablesOff",
+                            "What says that units have no host tables: then every domain has a v2 table, which can't "
+                                    + "block no-snoop, or no device is taken where there are none either "
+                                    + "(amd_iommu_hatdis).",
+                            HostTablesOff.NOT_ASKED,
+                            READ)
+                    .deciding()
+                    .since("6.17", HostTablesOff.WITH_GA_SUP, READ)
+                    .since("7.2", HostTablesOff.BY_FIRMWARE, READ)
+                    .witnessedBy("AmdRulesTest#whatSaysThatThereAreNoHostTables"),
+            ReleaseRule.of(
+                            "hostAddressesByFirmware",
+                            "The addresses of v1 tables have no more bits than VASize of IVinfo "
+                                    + "(amd_iommu_hpt_vasize).",
+                            false,
+                            READ)
+                    .since("7.2", true, READ, "33730f068818")
+                    .witnessedBy("AmdRulesTest#hostAddressesAreAsWideAsFirmwareSaysSince72"),
+            ReleaseRule.of(
+                            "forgetsFreedTablesAlone",
+                            "An invalidation after unmapping reaches the entries that lead to tables only when tables "
+                                    + "were freed (PDE); before, always.",
+                            false,
+                            READ)
+                    .since("7.2", true, READ, "e4f39d793123")
+                    .witnessedBy("AmdRulesTest#entriesThatLeadToTablesAreForgottenOnlyWithTheirTablesSince72"),
             ReleaseRule.of(
                             "hostPageSizesEnd",
                             "The page sizes of v1 tables end below the 52 bits of a physical address; before, every "

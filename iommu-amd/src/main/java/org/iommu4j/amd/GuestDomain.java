@@ -22,10 +22,21 @@ final class GuestDomain extends PagingDomain implements PasidAttachment {
     private final Optional<CacheCoherencyEnforcement> enforcement;
     private final Optional<PasidAttachment> pasids;
 
-    GuestDomain(DriverState driver, Attacher attacher, DomainType type, int id, GuestPageTable table) {
+    /**
+     * Makes a domain.
+     *
+     * @param attachesPasids whether it takes PASIDs of devices
+     */
+    GuestDomain(
+            DriverState driver,
+            Attacher attacher,
+            DomainType type,
+            int id,
+            GuestPageTable table,
+            boolean attachesPasids) {
         super(driver, attacher, type, id, table);
         this.enforcement = driver.rules().enforcementOp() ? Optional.of(this::enforce) : Optional.empty();
-        this.pasids = driver.features().knowsPasids() ? Optional.of(this) : Optional.empty();
+        this.pasids = attachesPasids ? Optional.of(this) : Optional.empty();
         this.table = table;
     }
 
@@ -61,13 +72,13 @@ final class GuestDomain extends PagingDomain implements PasidAttachment {
     }
 
     @Override
-    void addForgetting(CommandBatch batch, AmdUnit unit, long first, long last) {
-        long pages = Command.pages(first, last) | Command.GN.mask();
+    void addForgetting(CommandBatch batch, AmdUnit unit, long pages) {
+        long guestPages = pages | Command.GN.mask();
         AttachmentList<Attachment> uses = attachments();
         for (int i = uses.size() - 1; i >= 0; i--) {
             Attachment use = uses.get(i);
             if (use != null && use.requester().unit() == unit) {
-                use.requester().addGuestPages(batch, use.pasid(), pages);
+                use.requester().addGuestPages(batch, use.pasid(), guestPages);
             }
         }
     }

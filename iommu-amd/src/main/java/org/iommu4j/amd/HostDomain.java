@@ -82,8 +82,7 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
     }
 
     @Override
-    void addForgetting(CommandBatch batch, AmdUnit unit, long first, long last) {
-        long pages = Command.pages(first, last);
+    void addForgetting(CommandBatch batch, AmdUnit unit, long pages) {
         batch.add(Command.invalidatePages(id()), pages);
         AttachmentList<Attachment> uses = attachments();
         for (int i = uses.size() - 1; i >= 0; i--) {
@@ -125,7 +124,8 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
         IotlbGather cleared = new IotlbGather();
         table.readDirty(bitmap, clear, cleared);
         if (cleared.hasRange()) {
-            IommuException failure = forget(cleared.start(), cleared.end(), "clearing the record of written pages");
+            IommuException failure =
+                    forget(cleared.start(), cleared.end(), false, "clearing the record of written pages");
             if (failure != null) {
                 throw failure;
             }

@@ -34,11 +34,25 @@ final class HostPageTable extends PageTable {
      *
      * @param startLevels levels to start with
      * @param maxLevels levels that every unit can walk
+     * @param addressBits bits of a device's address, 64 for as many as the levels have
      * @param pageSizes page sizes, as a bitmap: {@link #PAGE_SIZES} or {@link #ALL_PAGE_SIZES}
      * @throws IommuException ENOMEM
      */
-    HostPageTable(SystemMemory memory, TableFrames frames, int startLevels, int maxLevels, long pageSizes) {
-        super(memory, frames, LEAF, startLevels, maxLevels, shift(maxLevels + 1), pageSizes);
+    HostPageTable(
+            SystemMemory memory,
+            TableFrames frames,
+            int startLevels,
+            int maxLevels,
+            int addressBits,
+            long pageSizes) {
+        super(
+                memory,
+                frames,
+                LEAF,
+                startLevels,
+                maxLevels,
+                Math.min(addressBits, shift(maxLevels + 1)),
+                pageSizes);
     }
 
     // --- the format ---

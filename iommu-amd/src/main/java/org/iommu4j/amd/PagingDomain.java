@@ -7,6 +7,7 @@ import java.util.concurrent.atomic.AtomicIntegerArray;
 import org.iommu4j.DomainType;
 import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
+import org.iommu4j.amd.fmt.Command;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -41,8 +42,8 @@ abstract class PagingDomain extends AmdDomain implements Retirement {
     /** Grows its table; see {@link PageMapper.Growth}. */
     abstract void grow(int levels);
 
-    /** Adds the commands that invalidate a range in a unit and in the device IOTLBs behind it. */
-    abstract void addForgetting(CommandBatch batch, AmdUnit unit, long first, long last);
+    /** Adds the commands that invalidate pages in a unit and in the device IOTLBs behind it: {@link Command#pages}. */
+    abstract void addForgetting(CommandBatch batch, AmdUnit unit, long pages);
 
     @Override
     public final long pageSizes() {
@@ -64,7 +65,8 @@ abstract class PagingDomain extends AmdDomain implements Retirement {
     public final void syncMap(long iova, long size) {
         checkOpen();
         if (driver().features().announcesMappings() && size != 0) {
-            IommuException failure = forget(iova, iova + size - 1, "syncMap");
+            // What Linux does here when it makes entries present is not known, so that tables are forgotten too.
+            IommuException failure = forget(iova, iova + size - 1, true, "syncMap");
             if (failure != null) {
                 throw failure;
             }
@@ -85,7 +87,8 @@ abstract class PagingDomain extends AmdDomain implements Retirement {
         if (gather.isEmpty()) {
             return;
         }
-        IommuException failure = gather.hasRange() ? forget(gather.start(), gather.end(), "sync") : null;
+        boolean tables = gather.frameCount() > 0;
+        IommuException failure = gather.hasRange() ? forget(gather.start(), gather.end(), tables, "sync") : null;
         freeGathered(gather, failure == null);
         gather.reset();
         if (failure != null) {
@@ -99,27 +102,36 @@ abstract class PagingDomain extends AmdDomain implements Retirement {
         return table.translate(iova);
     }
 
-    /** Invalidates a range in every unit with a use of this domain; returns null, or the failure of a unit. */
-    final @Nullable IommuException forget(long first, long last, String what) {
+    /**
+     * Invalidates a range in every unit with a use of this domain.
+     *
+     * @param tables whether tables below the range are freed
+     * @return null, or the failure of a unit
+     */
+    final @Nullable IommuException forget(long first, long last, boolean tables, String what) {
+        long pages = Command.pages(first, last);
+        if (!tables && driver().rules().forgetsFreedTablesAlone()) {
+            pages = Command.leaves(pages);
+        }
         // Entries are visible before uses are read: a device that joins later walks the current entries.
         VarHandle.fullFence();
         IommuException failure = null;
         for (int i = 0; i < usesPerUnit.length(); i++) {
             AmdUnit unit = driver().units().get(i);
             boolean wasBroken = unit.commands().broken();
-            if (usesPerUnit.get(i) != 0 && !forgetPages(unit, first, last)) {
+            if (usesPerUnit.get(i) != 0 && !forgetPages(unit, pages)) {
                 failure = unit.commands().refusal(wasBroken, what);
             }
         }
         return failure;
     }
 
-    /** Invalidates pages and the tables that lead to them in a unit; false when it is broken, off or too slow. */
-    private boolean forgetPages(AmdUnit unit, long first, long last) {
+    /** Invalidates pages in a unit; false when it is broken, off or too slow. */
+    private boolean forgetPages(AmdUnit unit, long pages) {
         UnitCommands commands = unit.commands();
         synchronized (commands) {
             CommandBatch batch = commands.begin();
-            addForgetting(batch, unit, first, last);
+            addForgetting(batch, unit, pages);
             return batch.complete();
         }
     }
@@ -128,7 +140,7 @@ abstract class PagingDomain extends AmdDomain implements Retirement {
 
     @Override
     public final void retire(long chain, long first, long last) {
-        IommuException failure = forget(first, last, FORGETTING_TABLES);
+        IommuException failure = forget(first, last, true, FORGETTING_TABLES);
         if (failure != null) {
             driver().quarantine(table.frames().count(chain));
             throw failure;
@@ -138,7 +150,7 @@ abstract class PagingDomain extends AmdDomain implements Retirement {
 
     @Override
     public final void makeRoom(IotlbGather gather) {
-        boolean forgotten = forget(0, table.lastAddress(), FORGETTING_TABLES) == null;
+        boolean forgotten = forget(0, table.lastAddress(), true, FORGETTING_TABLES) == null;
         boolean hasRange = gather.hasRange();
         long start = gather.start();
         long end = gather.end();

@@ -7,11 +7,13 @@ import java.util.List;
 import java.util.Optional;
 import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.amd.AmdRules.HostTablesOff;
 import org.iommu4j.amd.acpi.DeviceEntry;
 import org.iommu4j.amd.acpi.DeviceRange;
 import org.iommu4j.amd.acpi.Ivhd;
 import org.iommu4j.amd.acpi.Ivmd;
 import org.iommu4j.amd.acpi.Ivrs;
+import org.iommu4j.amd.reg.Features;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.SystemMemory;
 
@@ -156,6 +158,22 @@ final class UnitMap {
             shared &= efrImage(i);
         }
         return shared;
+    }
+
+    /** Returns whether a block says that its unit has no host tables, as far as the release asks. */
+    boolean hostTablesOff(HostTablesOff rule) {
+        return switch (rule) {
+            case NOT_ASKED -> false;
+            case WITH_GA_SUP ->
+                units.stream().anyMatch(block -> block.hostTablesOff() && Features.GA_SUP.isSet(block.efrImage()));
+            case BY_FIRMWARE -> units.stream().anyMatch(Ivhd::hostTablesOff);
+        };
+    }
+
+    /** Returns how many bits the addresses of devices have, 64 where firmware does not say: VASize of IVinfo. */
+    int addressBits() {
+        int bits = (int) (ivrs.ivInfo() >>> 15 & 0x7f);
+        return bits == 0 ? 64 : bits;
     }
 
     /** Returns whether firmware asks that DMA stay remapped until the operating system takes over. */

@@ -40,7 +40,9 @@
  *
  * <ul>
  *   <li>Host (v1) tables of every page size and 3 to 6 levels; dirty tracking.
- *   <li>Guest (v2) tables of 4 and 5 levels; GCR3 tables of 1 to 3 levels; PASIDs.
+ *   <li>Guest (v2) tables of 4 and 5 levels; GCR3 tables of 1 to 3 levels.
+ *   <li>PASIDs in domains with guest tables, with the parameter {@code iommu4j.amd=pasids}, which Linux does not have:
+ *       there, domains with page tables take none.
  *   <li>Device IOTLBs (ATS). A device may fail to confirm the invalidation of its IOTLB within a second. This is an
  *       event in the log and not a failure, as in Linux: the wait ends, and the contents of the device's IOTLB are
  *       unknown.
@@ -75,9 +77,6 @@
  * <h2>Not modelled</h2>
  *
  * <ul>
- *   <li>Units without host tables, which 6.17 and later drive with guest tables alone: HATS 3 is refused, HATDis of an
- *       IVHD is not read.
- *   <li>VAsize of IVinfo, which newer trees use as one more limit of host tables.
  *   <li>Nested domains, which no release up to 7.1 can make ({@code AmdRules}); parents for them can be allocated.
  *   <li>Page requests without PASID, and those for execution or with privilege: they are answered as invalid, as in
  *       Linux.

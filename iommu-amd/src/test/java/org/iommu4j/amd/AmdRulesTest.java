@@ -18,6 +18,7 @@ import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
+import org.iommu4j.spi.BootOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -193,6 +194,131 @@ class AmdRulesTest {
         Iommu iommu = open(LinuxRelease.named(name));
         assertThat(iommu.allocate(DomainType.UNMANAGED, device(iommu)).apertureEnd())
                 .isEqualTo(Long.decode(apertureEnd));
+    }
+
+    /** HATS of the image, HATDis of the block's attributes, GASup of the image, GTSup and GIoSup. */
+    @ParameterizedTest
+    @CsvSource({
+        "6.16, 3, false, true, true, amd-host-v1",
+        "6.17, 3, false, true, true, amd-guest-v2",
+        "7.3, 3, false, false, true, amd-guest-v2",
+        "6.16, 2, true, true, true, amd-host-v1",
+        "6.17, 2, true, true, true, amd-guest-v2",
+        "6.17, 2, true, false, true, amd-host-v1",
+        "7.1, 2, true, false, true, amd-host-v1",
+        "7.2, 2, true, false, true, amd-guest-v2",
+        "7.2, 2, false, true, true, amd-host-v1",
+        "6.16, 3, true, true, false, amd-host-v1",
+        "6.17, 3, false, true, false, none",
+        "7.2, 2, true, true, false, none"
+    })
+    void whatSaysThatThereAreNoHostTables(
+            String name, long hats, boolean hatDis, boolean gaSup, boolean guestTables, String format) {
+        long dirty = 1L << 52;
+        platform.efr = 0x40
+                | hats << 10
+                | (gaSup ? 1 << 7 : 0)
+                | dirty
+                | (guestTables ? 1 << 1 | 1 << 4 | 2 << 14 | 15L << 32 | 1L << 48 : 0);
+        byte[] block = TestPlatform.ivhd(0x11, 40, platform.efr, TestPlatform.BASE, 2, TestPlatform.range(8, 0x1ff));
+        block[20] |= (byte) (hatDis ? 1 : 0);
+        platform.ivrs = TestPlatform.table(1, block);
+        Iommu iommu = open(LinuxRelease.named(name));
+        if (format.equals("none")) {
+            assertThat(iommu.probe(platform.function(0, 1, 0, 0))).isEmpty();
+            return;
+        }
+        IommuDevice device = device(iommu);
+        boolean host = format.equals("amd-host-v1");
+        for (DomainType type : new DomainType[] {DomainType.DMA, DomainType.UNMANAGED}) {
+            assertThat(iommu.allocate(type, device).format()).as("%s", type).isEqualTo(format);
+        }
+        assertThat(iommu.allocate(DomainType.IDENTITY, device).attach(device).attached())
+                .isTrue();
+        if (host) {
+            assertThat(iommu.allocate(DomainType.UNMANAGED, device, Set.of(DomainFlag.DIRTY_TRACKING))
+                            .format())
+                    .isEqualTo(format);
+        } else {
+            assertThatThrownBy(
+                            () -> iommu.allocate(DomainType.UNMANAGED, device, Set.of(DomainFlag.DIRTY_TRACKING)))
+                    .isInstanceOfSatisfying(
+                            IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.EOPNOTSUPP));
+            // The promise that no release keeps is now the default.
+            assertThat(iommu.allocate(DomainType.UNMANAGED, device)
+                            .cacheCoherencyEnforcement()
+                            .orElseThrow()
+                            .enforce())
+                    .isTrue();
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "7.1, 48, 64", "7.2, 48, 48", "7.2, 40, 40", "7.2, 64, 64", "7.2, 0, 64", "7.3, 52, 52"
+    })
+    void hostAddressesAreAsWideAsFirmwareSaysSince72(String name, int addressSize, int bits) {
+        platform.ivrs = TestPlatform.table(
+                1 | addressSize << 15,
+                TestPlatform.ivhd(0x11, 40, 0x8c0, TestPlatform.BASE, 2, TestPlatform.range(8, 0x1ff)));
+        Iommu iommu = open(LinuxRelease.named(name));
+        IommuDevice device = device(iommu);
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+        assertThat(domain.apertureEnd()).isEqualTo(bits == 64 ? -1L : (1L << bits) - 1);
+        domain.attach(device);
+        domain.map(domain.apertureEnd() - 4095, 0x5000, 4096, 1, Prot.READ);
+        assertThat(domain.translate(domain.apertureEnd())).isEqualTo(0x5fff);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"7.1, true", "7.2, false", "7.3, false"})
+    void entriesThatLeadToTablesAreForgottenOnlyWithTheirTablesSince72(String name, boolean always) {
+        Iommu iommu = open(LinuxRelease.named(name));
+        IommuDevice device = device(iommu);
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+        domain.attach(device);
+        domain.map(0x20_0000, 0x5000, 4096, 512, Prot.READ);
+        IotlbGather gather = new IotlbGather();
+        platform.commands.clear();
+        domain.unmap(0x20_0000, 4096, gather);
+        domain.sync(gather);
+        domain.map(0x20_0000, 0x5000, 4096, 1, Prot.READ);
+        domain.unmap(0x20_0000, 1 << 21, gather);
+        domain.sync(gather);
+        assertThat(platform.commands.stream()
+                        .filter(command -> command.startsWith("pages"))
+                        .map(command -> command.substring(command.lastIndexOf(' ') + 1)))
+                .as("bit 1 is PDE")
+                .containsExactly(always ? "200002" : "200000", "2ff003");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"5.15, true", "6.18, true", "6.19, false", "7.3, false"})
+    void bothFormatsHadTheSameOpsUntil618(String name, boolean same) {
+        assertThat(open(LinuxRelease.named(name)).sharesOps()).isEqualTo(same);
+    }
+
+    @Test
+    void noDomainTakesPasidsUnlessTheyAreAskedForByName() {
+        platform.efr = 0x8c0 | 1 << 1 | 1 << 4 | 2 << 14 | 15L << 32 | 1L << 48;
+        platform.bootOptions = new BootOptions("amd_iommu=pgtbl_v2");
+        for (LinuxRelease release : LinuxRelease.known()) {
+            Iommu iommu = open(release);
+            IommuDevice device = iommu.probe(platform.expressFunction(1, 0, 16)).orElseThrow();
+            assertThat(iommu.allocate(DomainType.DMA, device).pasidAttachment())
+                    .as("%s", release)
+                    .isEmpty();
+            Set<DomainFlag> flags = Set.of(DomainFlag.PASID);
+            assertThatThrownBy(() -> iommu.allocate(DomainType.UNMANAGED, device, flags))
+                    .isInstanceOfSatisfying(
+                            IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.EOPNOTSUPP));
+            if (release.isAtLeast(6, 13)) {
+                IommuDomain user = iommu.allocateForUser(device, flags);
+                assertThat(user.format()).isEqualTo("amd-guest-v2");
+                assertThat(user.pasidAttachment()).isEmpty();
+            }
+            iommu.close();
+        }
     }
 
     @ParameterizedTest

@@ -100,7 +100,7 @@ class DirtyTrackingTest {
         assertThat(bitmap.isMarked(0x10_3000)).isTrue();
         assertThat(bitmap.isMarked(0x10_f000)).isTrue();
         assertThat(platform.memory.load(slot(0x10_3000)) & D).isZero();
-        assertThat(platform.commands).containsExactly("pages 1 107003");
+        assertThat(platform.commands).containsExactly("pages 1 107001");
         bitmap.clear();
         tracking.readAndClearDirty(bitmap, true);
         assertThat(bitmap.count()).isZero();

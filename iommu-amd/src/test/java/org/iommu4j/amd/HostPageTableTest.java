@@ -267,7 +267,7 @@ class HostPageTableTest {
         InterposedMemory memory = new InterposedMemory(1L << 24);
         FramePool frames = new FramePool(0x10_0000, 0x40_0000);
         HostPageTable table =
-                new HostPageTable(memory, new TableFrames(memory, frames), 3, 6, HostPageTable.PAGE_SIZES);
+                new HostPageTable(memory, new TableFrames(memory, frames), 3, 6, 64, HostPageTable.PAGE_SIZES);
         PageMapper mapper = new PageMapper(table, domain, domain::grow);
         memory.beforeNextCompareAndSet = () -> mapper.map(0x5000, 0x9000, K4, 1, Prot.READ);
 

@@ -68,16 +68,16 @@ class PagingDomainTest {
     void hostPagesAreForgottenByEachUnitAndTheDevicesBehindIt() {
         Shared shared = new Shared(Set.of());
         shared.unmapAndSync();
-        assertThat(platform.unit.commands).containsExactly("pages 1 4002", "iotlb 10005000100 4000");
-        assertThat(platform.second.commands).containsExactly("pages 1 4002", "iotlb 20005000200 4000");
+        assertThat(platform.unit.commands).containsExactly("pages 1 4000", "iotlb 10005000100 4000");
+        assertThat(platform.second.commands).containsExactly("pages 1 4000", "iotlb 20005000200 4000");
     }
 
     @Test
     void guestPagesAreForgottenByEachUnitForTheDevicesBehindIt() {
         Shared shared = new Shared(Set.of(DomainFlag.PASID));
         shared.unmapAndSync();
-        assertThat(platform.unit.commands).containsExactly("guest 2/0 4006", "iotlb 10005000100 4000");
-        assertThat(platform.second.commands).containsExactly("guest 3/0 4006", "iotlb 20005000200 4000");
+        assertThat(platform.unit.commands).containsExactly("guest 2/0 4004", "iotlb 10005000100 4000");
+        assertThat(platform.second.commands).containsExactly("guest 3/0 4004", "iotlb 20005000200 4000");
     }
 
     @Test
@@ -95,7 +95,7 @@ class PagingDomainTest {
         Shared shared = new Shared(Set.of());
         platform.unit.halted = true;
         refuses(Errno.ETIMEDOUT, shared::unmapAndSync);
-        assertThat(platform.second.commands).containsExactly("pages 1 4002", "iotlb 20005000200 4000");
+        assertThat(platform.second.commands).containsExactly("pages 1 4000", "iotlb 20005000200 4000");
     }
 
     @Test
@@ -159,7 +159,7 @@ class PagingDomainTest {
     @Test
     void guestTablesOfAReleaseWithoutPasidsTakeNone() {
         platform.release = LinuxRelease.named("6.1");
-        platform.bootOptions = new BootOptions("amd_iommu=pgtbl_v2");
+        platform.bootOptions = new BootOptions("amd_iommu=pgtbl_v2 iommu4j.amd=pasids");
         AmdIommu iommu = platform.open();
         IommuDevice device = iommu.probe(platform.expressFunction(1, 0, 16)).orElseThrow();
         IommuDomain domain = iommu.allocate(DomainType.DMA, device);

@@ -74,7 +74,7 @@ class SiliconGuestTest {
                         context.waiter(),
                         context.firmware(),
                         context.topology(),
-                        context.bootOptions(),
+                        context.bootOptions().and("iommu4j.amd=pasids"),
                         context.release()));
         PciFunction function = machine.topology().function(BuiltInTopology.GPU).orElseThrow();
         function.config().write(4, 2, 6);

@@ -48,7 +48,9 @@ final class TestPlatform {
     /** Whether commands are written down; that allocates. */
     boolean recording = true;
 
-    BootOptions bootOptions = BootOptions.DEFAULT;
+    /** Guest tables take PASIDs, so that they can be tested. */
+    BootOptions bootOptions = new BootOptions("iommu4j.amd=pasids");
+
     LinuxRelease release = LinuxRelease.NEWEST;
     int capabilityHeader = 0x0b0b_000f; // EFRSup, IotlbSup
 

@@ -97,7 +97,7 @@ record CoreRules(boolean keepsDirectDevices, FailedMove failedMove, boolean clai
                             READ)
                     .since("7.0", Resetting.BY_GROUP, READ)
                     .since("7.1", Resetting.BY_DEVICE, READ)
-                    .witnessedBy("IommuGroupTest#aDeviceThatIsResetIsBlockedAndItsGroupStays"));
+                    .witnessedBy("IommuGroupTest#resetsOfAGroupExcludeEachOtherIn70Alone"));
 
     /**
      * Returns the rules of a release.

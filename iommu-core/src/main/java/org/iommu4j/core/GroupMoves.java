@@ -4,8 +4,8 @@ package org.iommu4j.core;
 import java.util.List;
 import java.util.Set;
 import org.iommu4j.AttachResult;
-import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
+import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
@@ -56,8 +56,8 @@ final class GroupMoves {
 
     /**
      * Moves all devices or none. On failure {@link CoreRules#failedMove} says which devices are attached to the old
-     * domain again. A device that is not, and was not moved either, stays where Linux's driver left it: in the old
-     * domain where the driver checks before it changes anything, else blocked ({@code blocksBeforeAttach}).
+     * domain again. A device that is not, and was not moved either, stays where its driver left it: in the old
+     * domain where the driver checks before it changes anything, else blocked ({@link Iommu#blocksBeforeAttach}).
      *
      * @param blocks whether the target lets no request through
      * @return attached; or incompatible, no device is in the target
@@ -103,21 +103,18 @@ final class GroupMoves {
 
     /** Returns devices to their old domain; one that can't return is blocked, never left in the refused target. */
     private void moveBack(IommuDomain old, IommuDomain target, int failed, RuntimeException failure) {
-        IommuDevice refused = devices.get(failed);
-        int returning = switch (CoreRules.of(refused.iommu().release()).failedMove()) {
-            case NOTHING_RETURNS -> 0;
-            case ALL_RETURN -> devices.size();
-            case TRIED_RETURN -> failed + 1;
-            case MOVED_RETURN -> failed;
-        };
+        int returning =
+                switch (CoreRules.of(devices.get(failed).iommu().release()).failedMove()) {
+                    case NOTHING_RETURNS -> 0;
+                    case ALL_RETURN -> devices.size();
+                    case TRIED_RETURN -> failed + 1;
+                    case MOVED_RETURN -> failed;
+                };
         for (int i = 0; i < returning; i++) {
             moveBack(old, target, devices.get(i), failure);
         }
         for (int i = returning; i < failed; i++) {
             block(devices.get(i), target, failure);
-        }
-        if (returning <= failed && refused.iommu().blocksBeforeAttach() && old.type() != DomainType.BLOCKED) {
-            block(refused, old, failure);
         }
     }
 

@@ -23,8 +23,8 @@ import org.jspecify.annotations.Nullable;
  * assign it to another user, an owner claims it ({@link #claimDmaOwner}): claiming blocks it, and its owner may attach
  * domains. Thread-safe: one lock per group.
  *
- * <p>Source: {@code struct iommu_group} and the functions named at each method. What depends on the release is in {@link
- * CoreRules}.
+ * <p>Source: {@code struct iommu_group} and the functions named at each method. What depends on the release is in
+ * {@link CoreRules}.
  */
 public final class IommuGroup {
     private final int id;
@@ -346,8 +346,8 @@ public final class IommuGroup {
      * A function that can use ATS is about to be reset: it is blocked, so that the unit waits for no answer of its TLB.
      *
      * <p>Until {@link #endReset} the group can't be attached or claimed. It may be detached and released: the device
-     * that is reset is left alone then. Before 7.0 this does nothing. In 7.0 a group has one such device at a time; since
-     * 7.1 it may have several, and each may be reset again while it is.
+     * that is reset is left alone then. Before 7.0 this does nothing. In 7.0 a group has one such device at a time;
+     * since 7.1 it may have several, and each may be reset again while it is.
      *
      * <p>Source: {@code pci_dev_reset_iommu_prepare}, which Linux calls for functions that can use ATS, and no others.
      *

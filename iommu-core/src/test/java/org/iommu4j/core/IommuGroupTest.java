@@ -321,9 +321,9 @@ class IommuGroupTest {
 
     /** The second of three devices can't be moved. */
     @ParameterizedTest
-    @CsvSource({"6.2, ''", "6.3, 012", "6.4, 012", "6.5, 01", "6.18, 01", "6.19, 0"})
+    @CsvSource({"6.2, ''", "6.2.12, 012", "6.3, 012", "6.4, 012", "6.5, 01", "6.18, 01", "6.19, 0"})
     void whichDevicesGoBackWhenOneCantBeMoved(String release, String returning) {
-        linux = LinuxRelease.named(release);
+        linux = LinuxRelease.of(release);
         List<IommuDevice> devices = List.of(mockDevice(), mockDevice(), mockDevice());
         IommuDomain old = mockDomain();
         IommuDomain target = mockDomain();

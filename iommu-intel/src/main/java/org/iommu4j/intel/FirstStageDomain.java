@@ -4,7 +4,6 @@ package org.iommu4j.intel;
 import org.iommu4j.DomainType;
 import org.iommu4j.intel.IntelRules.AttachCheck;
 import org.iommu4j.intel.fmt.PasidEntry;
-import org.iommu4j.intel.reg.Capability;
 import org.iommu4j.spi.VendorContext;
 import org.jspecify.annotations.Nullable;
 
@@ -29,21 +28,16 @@ final class FirstStageDomain extends PagingDomain {
                 unit,
                 context,
                 TableFormat.FIRST_STAGE,
-                levels(unit.cap()),
-                width(unit.cap()),
+                TableSize.ofFirstStage(driver.rules(), unit),
                 false,
                 each -> each.cap().firstStagePageSizes(),
                 // Caching mode does not cache missing first-stage entries: VT-d 6.1.
                 each -> each.cap().requiresWriteBufferFlush());
     }
 
-    private static int levels(Capability cap) {
-        return cap.maximumAddressWidth() > 48 && cap.firstStageOf5Levels() ? 5 : 4;
-    }
-
-    /** Returns the width of the lower half of the canonical addresses, which devices use: VT-d 3.6. */
-    private static int width(Capability cap) {
-        return Math.min(levels(cap) == 5 ? 56 : 47, cap.maximumAddressWidth());
+    @Override
+    TableSize sizeOn(IntelUnit unit) {
+        return TableSize.ofFirstStage(rules(), unit);
     }
 
     @Override
@@ -67,6 +61,9 @@ final class FirstStageDomain extends PagingDomain {
     String stageMisfit(IntelUnit unit) {
         if (!unit.isScalable() || !unit.ecap().firstStage()) {
             return unit.name() + " has no first stage (ECAP.FLTS), or is in legacy mode";
+        }
+        if (table().levels() < 4) {
+            return "a first stage can't have " + table().levels() + " levels, the most of the domain's unit";
         }
         if (table().levels() == 5 && !unit.cap().firstStageOf5Levels()) {
             return unit.name() + " has no first stage of 5 levels (CAP.FL5LP is 0)";

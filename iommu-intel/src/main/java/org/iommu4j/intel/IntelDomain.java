@@ -140,25 +140,27 @@ abstract class IntelDomain implements IommuDomain {
                 return AttachResult.ATTACHED;
             }
             AttachmentState attached = new Attached(device, pasid);
+            String reason = null;
+            IommuException refusal = null;
             synchronized (lock) {
                 checkTakesDevices();
-                String reason = misfit(device);
-                if (reason != null) {
-                    return AttachResult.incompatible(reason);
-                }
-                // A unit that is already broken keeps its state. Any other may see the new entry, whatever fails.
-                device.unit().commands().checkUsable();
-                int domainId = join(device, pasid);
+                checkMayTake(device);
                 try {
-                    device.unit().tables().set(device.requester(), pasid, entry(device, domainId), domainId);
+                    reason = misfit(device, pasid);
                 } catch (IommuException e) {
-                    if (e.errno() != Errno.ENOMEM) {
-                        invalidationFailed();
-                    }
-                    leave(device, pasid);
-                    throw e;
+                    refusal = e;
                 }
-                attachments++;
+                if (reason == null && refusal == null) {
+                    enter(device, pasid);
+                }
+            }
+            if (refusal != null) {
+                leaveBlocked(device, pasid, old);
+                throw refusal;
+            }
+            if (reason != null) {
+                leaveBlocked(device, pasid, old);
+                return AttachResult.incompatible(reason);
             }
             device.setAttachment(pasid, attached);
             if (old != null) {
@@ -168,6 +170,39 @@ abstract class IntelDomain implements IommuDomain {
         }
         device.unit().faults().drain();
         return AttachResult.ATTACHED;
+    }
+
+    /** Adds a device and writes its entry, or changes nothing; under the domain's lock. */
+    private void enter(IntelDevice device, int pasid) {
+        // A unit that is already broken keeps its state. Any other may see the new entry, whatever fails.
+        device.unit().commands().checkUsable();
+        int domainId = join(device, pasid);
+        try {
+            device.unit().tables().set(device.requester(), pasid, entry(device, domainId), domainId);
+        } catch (IommuException e) {
+            if (e.errno() != Errno.ENOMEM) {
+                invalidationFailed();
+            }
+            leave(device, pasid);
+            throw e;
+        }
+        attachments++;
+    }
+
+    /**
+     * Blocks a device that this domain refused, as Linux's driver does: it blocks a device before it looks whether a
+     * domain fits ({@code device_block_translation} in {@code intel_iommu_attach_device}). A PASID stays where it is.
+     * Outside of this domain's lock, because the other domain's is taken.
+     */
+    private static void leaveBlocked(IntelDevice device, int pasid, @Nullable AttachmentState old) {
+        if (old == null || pasid != PasidEntry.NO_PASID || old.domain().type() == DomainType.BLOCKED) {
+            return;
+        }
+        try {
+            old.domain().detach(device);
+        } catch (IommuException e) {
+            LOG.error("{} while {} was blocked, which another domain refused", e.getMessage(), device);
+        }
     }
 
     private void detach(IntelDevice device, int pasid) {
@@ -273,11 +308,20 @@ abstract class IntelDomain implements IommuDomain {
     }
 
     /**
-     * Returns why a device does not fit, or null when it does; under the domain's lock.
+     * Refuses a device that may not be in this domain; it stays where it is.
+     *
+     * @throws IommuException EPERM
+     */
+    void checkMayTake(IntelDevice device) {
+        // Every device may.
+    }
+
+    /**
+     * Returns why a device, or one PASID of it, does not fit, or null when it does; under the domain's lock.
      *
      * @throws IommuException where the release refuses it with its own errno
      */
-    abstract @Nullable String misfit(IntelDevice device);
+    abstract @Nullable String misfit(IntelDevice device, int pasid);
 
     /**
      * Adds a device and returns the domain id for its entry's tag; under the domain's lock.

@@ -187,13 +187,18 @@ final class IntelIommu implements Iommu {
                 unit,
                 aliases,
                 reservedRegions.of(function),
-                dmar.interruptRemapping()
-                        && unit.ecap().interruptRemapping()
-                        && context.bootOptions().interruptRemapping(),
+                remapsInterrupts(),
                 deviceTlbs.mayCache(function, unit.isScalable()));
         unit.tables().prepare(device.requester());
         devices.put(function.address(), device);
         return Optional.of(device);
+    }
+
+    /** Returns whether interrupts are remapped, by all units or by none: {@code intel_prepare_irq_remapping}. */
+    private boolean remapsInterrupts() {
+        return dmar.interruptRemapping()
+                && context.bootOptions().interruptRemapping()
+                && state.units().stream().allMatch(unit -> unit.ecap().interruptRemapping());
     }
 
     @Override
@@ -288,12 +293,17 @@ final class IntelIommu implements Iommu {
     }
 
     @Override
+    public boolean sharesOps() {
+        return state.rules().stagesShareOps();
+    }
+
+    @Override
     public boolean nests() {
         return state.rules().nestsAndTracks();
     }
 
     /**
-     * Refuses flags that exclude each other, and those that the release or the unit does not support.
+     * Refuses flags of domains that are not for users, and those that the release or the unit does not support.
      *
      * @throws IommuException EINVAL, EOPNOTSUPP
      */
@@ -304,15 +314,12 @@ final class IntelIommu implements Iommu {
         if (type != DomainType.UNMANAGED) {
             throw new IommuException(Errno.EINVAL, "a domain of " + type + " takes no flags, it has " + flags);
         }
-        if (flags.contains(DomainFlag.PASID) && flags.contains(DomainFlag.DIRTY_TRACKING)) {
-            throw new IommuException(Errno.EINVAL, "a domain that tracks dirty pages takes no PASIDs");
-        }
         IntelUnit unit = device.unit();
         for (DomainFlag flag : flags) {
             boolean possible = switch (flag) {
                 case NEST_PARENT -> state.rules().nestsAndTracks() && unit.nests();
                 case DIRTY_TRACKING -> state.rules().nestsAndTracks() && unit.tracksDirty();
-                case PASID -> state.rules().attachesPasids() && unit.translatesPasids();
+                case PASID -> state.rules().takesPasidFlag() && unit.translatesPasids();
             };
             if (!possible) {
                 throw new IommuException(

@@ -24,6 +24,8 @@ record IntelRules(
         AttachCheck secondStageAttach,
         AttachCheck firstStageAttach,
         AttachCheck widthRefusal,
+        TableLevels tableLevels,
+        ComparedWidth comparedWidth,
         Comparison pageSizes,
         Comparison walks,
         boolean announcesByDomain,
@@ -37,7 +39,9 @@ record IntelRules(
         boolean unmanagedPrefersSecondStage,
         boolean userDomainsAreSnooped,
         boolean attachesPasids,
+        boolean tracksWithPasids,
         boolean nestsAndTracks,
+        boolean stagesShareOps,
         boolean usersGetSecondStage,
         boolean takesPasidFlag,
         boolean deliversPageRequests) {
@@ -54,6 +58,58 @@ record IntelRules(
         private final String words;
 
         AttachCheck(String words) {
+            this.words = words;
+        }
+
+        @Override
+        public String words() {
+            return words;
+        }
+    }
+
+    /** How many levels the tables of a unit have, and so how wide their addresses are. */
+    enum TableLevels implements RuleValue {
+        /** The most that SAGAW has, for a first stage too, which can't have 3. */
+        MOST("the most that SAGAW has, for a first stage too; a table of fewer levels is taken, though the unit may "
+                + "not know it"),
+        /** The most that the unit has in each of its stages. */
+        MOST_OF_EACH_STAGE("the most that the unit has in each of its stages; a table of fewer levels is taken, "
+                + "though the unit may not know it"),
+        /**
+         * What the addresses of requests need. A second stage gets the next more where the unit has them, but not below
+         * its addresses' width.
+         */
+        NEEDED("what the addresses of requests need; a second stage for 39 or 48 bits has more where the unit has "
+                + "more; a unit must know the table's levels");
+
+        private final String words;
+
+        TableLevels(String words) {
+            this.words = words;
+        }
+
+        @Override
+        public String words() {
+            return words;
+        }
+    }
+
+    /** Which width is compared with what a unit reaches, when a device is attached. */
+    enum ComparedWidth implements RuleValue {
+        /**
+         * The highest address that was ever mapped. The domain's width becomes that of the unit that joins. Linux also
+         * widens it again for a wider unit; here it never grows, because the other devices would not reach all of it.
+         * What iommufd asks for by itself starts at its whole width.
+         */
+        HIGHEST_MAPPED("the highest address that was ever mapped; the domain is narrowed to the unit"),
+        /** That of the domain, in either stage. */
+        OF_DOMAIN("that of the domain, in either stage"),
+        /** That of a second stage. Of a first stage only 5 levels are. */
+        OF_SECOND_STAGE("that of a second stage; of a first stage only that 5 levels need 5 levels");
+
+        private final String words;
+
+        ComparedWidth(String words) {
             this.words = words;
         }
 
@@ -162,6 +218,18 @@ record IntelRules(
                             READ)
                     .since("6.2", AttachCheck.SOFT, READ)
                     .witnessedBy("IntelRulesTest#aDomainTooWideForAUnitIsRefusedHardFirst"),
+            ReleaseRule.of("tableLevels", "How many levels the tables of a unit have.", TableLevels.MOST, READ)
+                    .since("6.0", TableLevels.MOST_OF_EACH_STAGE, INFERRED, "53fc7ad6edf2")
+                    .since("6.19", TableLevels.NEEDED, READ)
+                    .witnessedBy("TableSizeTest#aSecondStageHadNoMoreLevelsThanAFirst"),
+            ReleaseRule.of(
+                            "comparedWidth",
+                            "Which width is compared with what a unit reaches, when a device is attached.",
+                            ComparedWidth.HIGHEST_MAPPED,
+                            READ)
+                    .since("6.13", ComparedWidth.OF_DOMAIN, READ, "a98db518dde2")
+                    .since("6.19", ComparedWidth.OF_SECOND_STAGE, READ)
+                    .witnessedBy("TableSizeTest#whichWidthIsCompared"),
             ReleaseRule.of(
                             "pageSizes",
                             "How the page sizes of units in one domain are compared.",
@@ -257,9 +325,26 @@ record IntelRules(
             ReleaseRule.of("attachesPasids", "Domains with page tables take PASIDs.", false, READ)
                     .since("6.6", true, READ, "7d0c9da6c150")
                     .witnessedBy("IntelRulesTest#abilitiesComeWithTheirReleases"),
+            ReleaseRule.of(
+                            "tracksWithPasids",
+                            "A domain that records written pages takes PASIDs, and records theirs; before, it is "
+                                    + "incompatible with every PASID.",
+                            false,
+                            READ)
+                    .since("7.1", true, READ)
+                    .witnessedBy("IntelRulesTest#aDomainThatRecordsTakesPasidsSince71"),
             ReleaseRule.of("nestsAndTracks", "User space may ask for nesting and for dirty tracking.", false, READ)
                     .since("6.7", true, READ)
                     .witnessedBy("IntelRulesTest#abilitiesComeWithTheirReleases"),
+            ReleaseRule.of(
+                            "stagesShareOps",
+                            "Domains of either stage have the same ops, so that VFIO's type 1 tries a device in a "
+                                    + "domain of the other stage.",
+                            true,
+                            READ)
+                    .deciding()
+                    .since("6.17", false, READ)
+                    .witnessedBy("IntelRulesTest#bothStagesHadTheSameOpsUntil616"),
             ReleaseRule.of(
                             "usersGetSecondStage",
                             "A domain that iommufd asks for has a second stage, made for the device's unit alone, also "

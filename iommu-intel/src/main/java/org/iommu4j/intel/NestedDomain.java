@@ -83,13 +83,13 @@ final class NestedDomain extends TranslatingDomain implements DomainWithoutTable
 
     @Override
     @Nullable
-    String misfit(IntelDevice device) {
+    String misfit(IntelDevice device, int pasid) {
         IntelUnit unit = device.unit();
         if (!unit.nests()) {
             return unit.name() + " does not nest (ECAP.NEST is 0)";
         }
         String misfit = unit.misfit(guest);
-        return misfit != null ? misfit : parent.misfit(device);
+        return misfit != null ? misfit : parent.misfit(device, PasidEntry.NO_PASID);
     }
 
     @Override

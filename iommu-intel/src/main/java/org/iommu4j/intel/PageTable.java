@@ -52,7 +52,7 @@ final class PageTable {
     private final long writtenBack;
     private final long dirty;
     private final int levels;
-    private final long end;
+    private volatile long end;
     private final long pageSizes;
     private final long root;
     private volatile boolean writeBack;
@@ -106,6 +106,11 @@ final class PageTable {
     /** Returns the last address that can be mapped. */
     long end() {
         return end;
+    }
+
+    /** Lowers the last address that can be mapped. Nothing may be mapped above. */
+    void narrow(int width) {
+        end = (1L << width) - 1;
     }
 
     long pageSizes() {

@@ -5,6 +5,7 @@ import java.lang.invoke.VarHandle;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Predicate;
 import java.util.function.ToLongFunction;
 import org.iommu4j.DomainType;
@@ -14,7 +15,9 @@ import org.iommu4j.IotlbGather;
 import org.iommu4j.Prot;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
 import org.iommu4j.intel.IntelRules.AttachCheck;
+import org.iommu4j.intel.IntelRules.ComparedWidth;
 import org.iommu4j.intel.IntelRules.Comparison;
+import org.iommu4j.intel.IntelRules.TableLevels;
 import org.iommu4j.intel.fmt.PasidEntry;
 import org.iommu4j.spi.VendorContext;
 import org.jspecify.annotations.Nullable;
@@ -24,9 +27,9 @@ import org.slf4j.LoggerFactory;
 /**
  * A domain with its own page table, made for one unit; other units may join where they can walk the same table.
  *
- * <p>Its width is the unit's from the start: where Linux until 6.12 would remove top levels from the table, the attach
- * is refused. Source: {@code paging_domain_compatible} and the cache tags of Linux 7.1, {@code domain_update_iommu_cap}
- * of 6.1.
+ * <p>Where Linux until 6.12 would remove top levels from the table, also under devices that walk them, the attach is
+ * refused. Source: {@code paging_domain_compatible} and the cache tags of Linux 7.1, {@code domain_update_iommu_cap}
+ * and {@code prepare_domain_attach_device} of 6.1.
  */
 abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyEnforcement, Retirement {
     private static final Logger LOG = LoggerFactory.getLogger(PagingDomain.class);
@@ -36,7 +39,15 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
     private final PageTable table;
     private final PageMapper mapper;
     private final PageUnmapper unmapper;
-    private final int width;
+    private final boolean firstStage;
+    private final boolean alone;
+
+    /** Bits of an address that are compared with those of units; under the domain's lock. */
+    private int width;
+
+    /** The highest address that was ever mapped, where that is compared. */
+    private final AtomicLong highest = new AtomicLong();
+
     private final ToLongFunction<IntelUnit> pageSizes;
     private final Predicate<IntelUnit> needsSyncMap;
     private final boolean madeForCoherentWalks;
@@ -55,8 +66,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
     /**
      * Makes an empty domain.
      *
-     * @param levels levels of the table
-     * @param width bits of an address
+     * @param size levels and width of the table
      * @param pageSizes the page sizes of the domain's stage on a unit
      * @param alone whether the domain follows its unit alone until a device is attached, where units are not compared
      * @param needsSyncMap whether a unit needs a flush for entries that became present: Linux's {@code iotlb_sync_map}
@@ -70,15 +80,16 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
             IntelUnit unit,
             VendorContext context,
             TableFormat format,
-            int levels,
-            int width,
+            TableSize size,
             boolean alone,
             ToLongFunction<IntelUnit> pageSizes,
             Predicate<IntelUnit> needsSyncMap) {
         super(driver, type, attachesPasids, kind, null);
         this.rules = driver.rules();
         this.frames = new TableFrames(context.memory(), context.frames());
-        this.width = width;
+        this.firstStage = kind == CacheTags.Kind.FIRST_STAGE;
+        this.alone = alone;
+        this.width = size.width();
         this.pageSizes = pageSizes;
         this.needsSyncMap = needsSyncMap;
         List<IntelUnit> machine = driver.units();
@@ -91,7 +102,14 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
         long common = machine.stream().mapToLong(pageSizes).reduce(-1L, (a, b) -> a & b);
         long sizes = rules.pageSizes() == Comparison.NONE && !alone ? common : pageSizes.applyAsLong(unit);
         this.largestOnceAttached = rules.pageSizes() == Comparison.NONE ? Long.highestOneBit(common) : Long.MIN_VALUE;
-        this.table = new PageTable(context.memory(), frames, format, levels, width, sizes, !madeForCoherentWalks);
+        this.table = new PageTable(
+                context.memory(),
+                frames,
+                format,
+                size.levels(),
+                mappedWidth(size.width()),
+                sizes,
+                !madeForCoherentWalks);
         this.mapper = new PageMapper(table, this);
         this.unmapper = new PageUnmapper(table, this);
     }
@@ -134,11 +152,27 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
                 everMapped = true;
             }
         }
+        if (rules.comparedWidth() == ComparedWidth.HIGHEST_MAPPED) {
+            raiseHighest(iova + pageSize * count - 1);
+        }
         long bits = leaf | moreLeafBits(prot);
-        if (everAttached && Long.compareUnsigned(pageSize, largestOnceAttached) > 0) {
+        if (everAttached && Long.compareUnsigned(pageSize, largestOnceAttached) > 0 && hasPageSize(pageSize)) {
             mapper.map(iova, physicalAddress, largestOnceAttached, count * (pageSize / largestOnceAttached), bits);
         } else {
             mapper.map(iova, physicalAddress, pageSize, count, bits);
+        }
+    }
+
+    private boolean hasPageSize(long size) {
+        return (table.pageSizes() & size) == size && Long.bitCount(size) == 1;
+    }
+
+    private void raiseHighest(long last) {
+        long before = highest.get();
+        while (Long.compareUnsigned(last, before) > 0
+                && Long.compareUnsigned(last, table.end()) <= 0
+                && !highest.compareAndSet(before, last)) {
+            before = highest.get();
         }
     }
 
@@ -306,6 +340,20 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
 
     // ---- attaching -------------------------------------------------------------------------------------------------
 
+    /** Returns the bits of the addresses that can be mapped: of a first stage the lower half. */
+    private int mappedWidth(int ofTable) {
+        return firstStage ? ofTable - 1 : ofTable;
+    }
+
+    /** Returns the size of the tables that this stage would have on a unit. */
+    abstract TableSize sizeOn(IntelUnit unit);
+
+    /** Returns why no PASID fits, or null. */
+    @Nullable
+    String pasidMisfit() {
+        return null;
+    }
+
     /** Returns why a device does not fit a domain of its stage, or null. */
     abstract @Nullable String stageMisfit(IntelUnit unit);
 
@@ -313,32 +361,58 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
     abstract AttachCheck snoopCheck();
 
     @Override
-    final @Nullable String misfit(IntelDevice device) {
-        IntelUnit unit = device.unit();
+    final void checkMayTake(IntelDevice device) {
         if (rules.lockedDevicesStayWithTheKernel() && type() == DomainType.UNMANAGED && device.isLockedByFirmware()) {
             throw new IommuException(
                     Errno.EPERM, device + " has memory that firmware demands (RMRR), it can't be assigned to a user");
         }
-        if (width > unit.cap().maximumAddressWidth()) {
-            return refuse(
-                    rules.widthRefusal(),
-                    Errno.EFAULT,
-                    unit.name() + " takes addresses of " + unit.cap().maximumAddressWidth() + " bits, the domain has "
-                            + width);
-        }
-        String stage = stageMisfit(unit);
-        if (stage != null) {
-            return stage;
-        }
-        String difference = difference(unit);
-        if (difference != null) {
-            return difference;
-        }
+    }
+
+    @Override
+    final @Nullable String misfit(IntelDevice device, int pasid) {
+        IntelUnit unit = device.unit();
         if (enforced && !unit.ecap().snoopControl()) {
-            return refuse(
+            String noSnoop = refuse(
                     snoopCheck(),
                     Errno.EOPNOTSUPP,
                     unit.name() + " can't block no-snoop (ECAP.SC is 0), as the domain has promised");
+            if (noSnoop != null) {
+                return noSnoop;
+            }
+        }
+        String stage = stageMisfit(unit);
+        if (stage == null) {
+            stage = sizeMisfit(unit);
+        }
+        if (stage == null) {
+            stage = difference(unit);
+        }
+        return stage != null || pasid == PasidEntry.NO_PASID ? stage : pasidMisfit();
+    }
+
+    /** Returns why a table of this size does not fit a unit, or null. */
+    private @Nullable String sizeMisfit(IntelUnit unit) {
+        TableSize own = rules.tableLevels() == TableLevels.NEEDED
+                ? new TableSize(table.levels(), unit.cap().maximumAddressWidth())
+                : sizeOn(unit);
+        int reached = own.width();
+        boolean tooWide =
+                switch (rules.comparedWidth()) {
+                    case HIGHEST_MAPPED ->
+                        alone
+                                ? width > reached
+                                : Long.compareUnsigned(highest.get(), (1L << mappedWidth(reached)) - 1) > 0;
+                    case OF_DOMAIN -> width > reached;
+                    case OF_SECOND_STAGE -> !firstStage && width > reached;
+                };
+        if (tooWide) {
+            return refuse(
+                    rules.widthRefusal(),
+                    Errno.EFAULT,
+                    unit.name() + " takes addresses of " + reached + " bits, the domain has " + width);
+        }
+        if (table.levels() > own.levels()) {
+            return unit.name() + " takes tables of " + own.levels() + " levels, the domain's has " + table.levels();
         }
         return null;
     }
@@ -385,13 +459,22 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
     final int join(IntelDevice device, int pasid) {
         int domainId = super.join(device, pasid);
         everAttached = true;
-        followWalks();
+        follow(device.unit());
         return domainId;
     }
 
     @Override
     final void leave(IntelDevice device, int pasid) {
         super.leave(device, pasid);
+        followWalks();
+    }
+
+    /** Follows a unit that joins: to how it walks, and to the addresses that it reaches; under the domain's lock. */
+    final void follow(IntelUnit unit) {
+        if (rules.comparedWidth() == ComparedWidth.HIGHEST_MAPPED) {
+            width = Math.min(width, sizeOn(unit).width());
+            table.narrow(mappedWidth(width));
+        }
         followWalks();
     }
 

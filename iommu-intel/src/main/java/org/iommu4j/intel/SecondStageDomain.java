@@ -17,10 +17,10 @@ import org.iommu4j.capability.DirtyTracking;
 import org.iommu4j.capability.GuestTable;
 import org.iommu4j.capability.Nesting;
 import org.iommu4j.intel.IntelRules.AttachCheck;
+import org.iommu4j.intel.IntelRules.TableLevels;
 import org.iommu4j.intel.fmt.ContextEntry;
 import org.iommu4j.intel.fmt.PasidEntry;
 import org.iommu4j.intel.nesting.FirstStageTable;
-import org.iommu4j.intel.reg.Capability;
 import org.iommu4j.spi.VendorContext;
 import org.jspecify.annotations.Nullable;
 
@@ -70,14 +70,12 @@ final class SecondStageDomain extends PagingDomain {
                 driver,
                 type,
                 driver.rules().attachesPasids()
-                        && unit.translatesPasids()
-                        && !flags.contains(DomainFlag.DIRTY_TRACKING),
+                        && unit.translatesPasids(),
                 CacheTags.Kind.SECOND_STAGE,
                 unit,
                 context,
                 TableFormat.SECOND_STAGE,
-                levels(unit),
-                Math.min(tableWidth(levels(unit)), unit.cap().maximumAddressWidth()),
+                TableSize.ofSecondStage(driver.rules(), unit),
                 alone,
                 each -> each.cap().pageSizes(),
                 SecondStageDomain::needsSync);
@@ -88,28 +86,9 @@ final class SecondStageDomain extends PagingDomain {
         this.nesting = nestParent ? Optional.of(this::allocateNested) : Optional.empty();
     }
 
-    /** Chooses the smallest supported table that covers all addresses of requests, or else the largest one. */
-    private static int levels(IntelUnit unit) {
-        Capability cap = unit.cap();
-        int chosen = 0;
-        for (int levels = 3; levels <= 5; levels++) {
-            if (cap.supportsLevels(levels)) {
-                chosen = levels;
-                if (tableWidth(levels) >= cap.maximumAddressWidth()) {
-                    break;
-                }
-            }
-        }
-        if (chosen == 0) {
-            throw new IommuException(
-                    Errno.EOPNOTSUPP,
-                    unit.name() + " supports neither 3, 4 nor 5 levels: " + Capability.LAYOUT.decode(cap.value()));
-        }
-        return chosen;
-    }
-
-    private static int tableWidth(int levels) {
-        return 12 + 9 * levels;
+    @Override
+    TableSize sizeOn(IntelUnit unit) {
+        return TableSize.ofSecondStage(rules(), unit);
     }
 
     private static boolean needsSync(IntelUnit unit) {
@@ -144,11 +123,18 @@ final class SecondStageDomain extends PagingDomain {
 
     @Override
     @Nullable
+    String pasidMisfit() {
+        boolean takesThem = !tracksDirty || rules().tracksWithPasids();
+        return takesThem ? null : "a domain that records written pages takes no PASIDs";
+    }
+
+    @Override
+    @Nullable
     String stageMisfit(IntelUnit unit) {
         if (unit.isScalable() && !unit.ecap().secondStage()) {
             return unit.name() + " has no second stage in scalable mode (ECAP.SLTS is 0)";
         }
-        if (!unit.cap().supportsLevels(table().levels())) {
+        if (rules().tableLevels() == TableLevels.NEEDED && !unit.cap().supportsLevels(table().levels())) {
             return unit.name() + " does not support tables of " + table().levels() + " levels";
         }
         if (tracksDirty && !unit.tracksDirty()) {
@@ -265,7 +251,7 @@ final class SecondStageDomain extends PagingDomain {
     /** Adds a device that translates through a guest's table first; under this domain's lock. */
     void joinBelow(IntelDevice device, int pasid, int domainId) {
         tags().add(device, pasid, domainId, CacheTags.Kind.BELOW_A_FIRST_STAGE);
-        followWalks();
+        follow(device.unit());
     }
 
     /** Removes such a device; under this domain's lock. */

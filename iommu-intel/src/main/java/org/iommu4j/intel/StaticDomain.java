@@ -23,7 +23,7 @@ final class StaticDomain extends IntelDomain implements DomainWithoutTables {
 
     @Override
     @Nullable
-    String misfit(IntelDevice device) {
+    String misfit(IntelDevice device, int pasid) {
         IntelUnit unit = device.unit();
         return identity && !unit.ecap().passThrough() ? unit.name() + " has no pass-through (ECAP.PT is 0)" : null;
     }

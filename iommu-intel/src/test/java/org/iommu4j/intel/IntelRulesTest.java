@@ -207,10 +207,11 @@ class IntelRulesTest {
     @Test
     void aDomainTooWideForAUnitIsRefusedHardFirst() {
         for (String release : new String[] {"5.15", "6.1", "6.2", "7.1"}) {
-            Bench bench = Bench.pair(Bench.CAP_LARGE, Bench.ECAP, Bench.CAP_39 | 3L << 34, Bench.ECAP);
+            Bench bench = Bench.pair(Bench.CAP_LARGE, Bench.ECAP, Bench.CAP_LARGE & ~(9L << 16), Bench.ECAP);
             bench.release = LinuxRelease.named(release);
             Iommu iommu = bench.open();
             IommuDomain domain = iommu.allocate(DomainType.DMA, bench.probe(iommu, DEVICE));
+            domain.map(1L << 39, 0x2000, K4, 1, Prot.READ);
             IommuDevice narrow = bench.probe(iommu, LOCKED);
             if (bench.release.isAtLeast(6, 2)) {
                 assertThat(domain.attach(narrow).reason()).contains("39 bits");
@@ -226,8 +227,11 @@ class IntelRulesTest {
         IommuDevice locked = old.bench.probe(old.iommu, LOCKED);
         IommuDomain domain = old.iommu.allocate(DomainType.UNMANAGED, locked);
         assertErrno(Errno.EPERM, () -> domain.attach(locked));
-        assertThat(old.iommu.allocate(DomainType.DMA, locked).attach(locked).attached())
-                .isTrue();
+        IommuDomain kernel = old.iommu.allocate(DomainType.DMA, locked);
+        assertThat(kernel.attach(locked).attached()).isTrue();
+        // That is looked at before the device is blocked.
+        assertErrno(Errno.EPERM, () -> domain.attach(locked));
+        kernel.detach(locked);
         // The graphics unit's RMRR is relaxable.
         assertThat(domain.attach(old.first).attached()).isTrue();
         Host later = new Host("6.6", Bench.ECAP_SC, Bench.ECAP_SC);
@@ -449,6 +453,9 @@ class IntelRulesTest {
             assertThat(pair.domain.pageSizes()).isEqualTo(K4);
             assertThat(pair.refusal()).isEmpty();
         }
+        // What no unit has, is refused once a device is attached too.
+        Pair alike = new Pair(release, Bench.CAP, Bench.ECAP, Bench.CAP, Bench.ECAP);
+        assertErrno(Errno.ENXIO, () -> alike.domain.map(0, 0, 1L << 21, 1, Prot.READ));
         // The same of the first stage, whose 2M are always there.
         long without1G = Bench.CAP_LARGE & ~(1L << 56);
         long firstStage = Bench.ECAP_SCALABLE & ~(1L << 46);
@@ -670,6 +677,17 @@ class IntelRulesTest {
         }
     }
 
+    /** A unit with both stages joins a second stage that came first; until it has ops of its own. */
+    @ParameterizedTest
+    @CsvSource({"5.15, true", "6.13, true", "6.16, true", "6.17, false", "7.3, false"})
+    void bothStagesHadTheSameOpsUntil616(String release, boolean same) {
+        Host host = new Host(release, Bench.ECAP_SECOND_STAGE, Bench.ECAP_SCALABLE);
+        assertThat(host.iommu.sharesOps()).isEqualTo(same);
+        IommuDomain second = host.attached();
+        assertThat(second.format()).isEqualTo("vtd-second-stage");
+        assertThat(second.attach(host.second).attached()).isTrue();
+    }
+
     @Test
     void aUsersDomainHasASecondStageFrom67To612() {
         record Case(String release, long ecap, String format) {}
@@ -703,6 +721,34 @@ class IntelRulesTest {
             } else {
                 assertThat(host.iommu.allocateForUser(host.first, flags).format())
                         .isEqualTo("vtd-second-stage");
+            }
+        }
+    }
+
+    @Test
+    void aDomainThatRecordsTakesPasidsSince71() {
+        for (String release : new String[] {"6.7", "7.0", "7.1"}) {
+            Bench bench = new Bench();
+            bench.unit(0xfed90000L, Bench.CAP_LARGE, Bench.ECAP_SCALABLE);
+            bench.cachingFunction(DEVICE, 8);
+            bench.dmar = new DmarBytes(48, 1).drhd(true, 0, 0xfed90000L).bytes();
+            bench.release = LinuxRelease.of(release);
+            Iommu iommu = bench.open();
+            IommuDevice device = bench.probe(iommu, DEVICE);
+            IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device, Set.of(DomainFlag.DIRTY_TRACKING));
+            domain.attach(device);
+            AttachResult result = domain.pasidAttachment().orElseThrow().attach(device, 5);
+            if (!release.equals("7.1")) {
+                assertThat(result.reason()).as(release).contains("written pages");
+                continue;
+            }
+            assertThat(result.attached()).isTrue();
+            domain.dirtyTracking().orElseThrow().setDirtyTracking(true);
+            domain.pasidAttachment().orElseThrow().attach(device, 6);
+            for (int pasid : new int[] {0, 5, 6}) {
+                assertThat(bench.pasidEntry(0x10, pasid)[0] & 1 << 9)
+                        .as("SSADE of PASID " + pasid)
+                        .isNotZero();
             }
         }
     }

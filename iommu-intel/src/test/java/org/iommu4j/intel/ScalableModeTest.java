@@ -333,7 +333,6 @@ class ScalableModeTest {
         assertThat(host.iommu.capable(host.device, IommuCapability.DIRTY_TRACKING))
                 .isTrue();
         IommuDomain domain = host.attached(DomainFlag.DIRTY_TRACKING);
-        assertThat(domain.pasidAttachment()).isEmpty();
         domain.map(0x1000, 0x5000, K4, 3, Prot.READ_WRITE);
         domain.map(1L << 21, 1L << 21, 1L << 21, 1, Prot.READ_WRITE);
         DirtyBitmap bitmap = new DirtyBitmap(0, K4, 1024);
@@ -380,10 +379,6 @@ class ScalableModeTest {
         Host host = new Host(Bench.CAP_LARGE, Bench.ECAP_SCALABLE);
         Iommu iommu = host.iommu;
         assertErrno(Errno.EINVAL, () -> iommu.allocate(DomainType.DMA, host.device, Set.of(DomainFlag.DIRTY_TRACKING)));
-        assertErrno(
-                Errno.EINVAL,
-                () -> iommu.allocate(
-                        DomainType.UNMANAGED, host.device, Set.of(DomainFlag.DIRTY_TRACKING, DomainFlag.PASID)));
         Host noDirty = new Host(Bench.CAP_LARGE, Bench.ECAP_SCALABLE & ~(1L << 45) & ~(1L << 26) & ~(1L << 40));
         for (DomainFlag flag : DomainFlag.values()) {
             assertErrno(

@@ -130,6 +130,19 @@ class ContainerAttachTest {
     }
 
     @Test
+    void aDeviceOfAnotherFormatIsTriedWhereFormatsHaveTheSameOps() {
+        TestDevice second = host.add("00:06.0");
+        second.format = "other";
+        host.iommu.sharesOps = true;
+
+        VfioContainer container = host.container(process, VfioExtension.TYPE1V2_IOMMU, device, second);
+
+        assertThat(container.domains())
+                .extracting(state -> state.domain().format())
+                .containsExactly("test");
+    }
+
+    @Test
     void aDeviceThatADomainRefusesStaysInItsOwn() {
         TestDevice second = host.add("00:06.0");
         second.refusesForeignDomains = true;

@@ -18,6 +18,7 @@ import java.util.function.Supplier;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
+import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
@@ -148,16 +149,27 @@ final class AttachingSaboteurs {
                     call.proceed();
                     return AttachResult.incompatible(" ");
                 }),
-                where("attach-6", "takes an incompatible device out of where it was", places -> call -> {
+                where("attach-12", "does with an incompatible device what it denies", places -> call -> {
                             IommuDevice device = call.argument(0, IommuDevice.class);
                             AttachResult result = (AttachResult) call.proceed();
                             IommuDomain old = places.of.get(device);
                             if (!result.attached() && old != null) {
-                                old.detach(device);
-                                places.of.remove(device);
+                                if (device.iommu().blocksBeforeAttach()) {
+                                    old.attach(device);
+                                } else {
+                                    old.detach(device);
+                                    places.of.remove(device);
+                                }
                             }
                             return result;
                         })
+                        .where(Ability.INCOMPATIBLE),
+                Saboteur.of(
+                                "blocks-first-2",
+                                "says otherwise",
+                                Iommu.class,
+                                "blocksBeforeAttach",
+                                call -> !(boolean) call.proceed())
                         .where(Ability.INCOMPATIBLE),
                 of("attach-7", "fails where there is no frame", "attach", call -> {
                     try {
@@ -264,7 +276,7 @@ final class AttachingSaboteurs {
                                     }));
                         })
                         .where(traits -> grants(traits) && traits.has(Ability.EARLIER_MAPPINGS)),
-                Saboteur.of("enforce-2", "takes no device at all once it promised", () -> {
+                Saboteur.of("enforce-10", "takes no device at all once it promised", () -> {
                             AtomicBoolean asked = new AtomicBoolean();
                             return List.of(
                                     new Change(CacheCoherencyEnforcement.class, "enforce", call -> {
@@ -279,7 +291,7 @@ final class AttachingSaboteurs {
                                                     : call.proceed()));
                         })
                         .where(Ability.ENFORCEMENT),
-                of("enforce-2", "takes a device that can't", "attach", call -> {
+                of("enforce-10", "takes a device that can't", "attach", call -> {
                             AttachResult result = (AttachResult) call.proceed();
                             return result.attached() ? result : AttachResult.ATTACHED;
                         })

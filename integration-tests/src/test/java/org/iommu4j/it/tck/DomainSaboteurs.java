@@ -403,9 +403,9 @@ final class DomainSaboteurs {
                                 call -> {
                                     throw new IommuException(Errno.ERANGE, "sabotage");
                                 })),
-                changes("aperture-4", "apertureEnd", "map", call -> (long) call.proceed() >>> 1),
-                changes("aperture-4", "apertureEnd", "close", call -> 0L),
-                changes("aperture-4", "apertureEnd", "detach", call -> (long) call.proceed() >>> 1));
+                changes("aperture-5", "apertureEnd", "map", call -> (long) call.proceed() >>> 1),
+                changes("aperture-5", "apertureEnd", "close", call -> 0L),
+                changes("aperture-5", "apertureEnd", "detach", call -> (long) call.proceed() >>> 1));
     }
 
     private static List<Saboteur> translations() {

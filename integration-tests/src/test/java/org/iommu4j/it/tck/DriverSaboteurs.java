@@ -144,6 +144,10 @@ final class DriverSaboteurs {
                     return call -> count.getAndIncrement() == 0 ? call.proceed() : "";
                 }),
                 of("driver-release-1", "names the newest release", "release", call -> LinuxRelease.NEWEST),
+                with("shares-ops-1", "says otherwise at the second time", "sharesOps", () -> {
+                    AtomicInteger count = new AtomicInteger();
+                    return call -> count.getAndIncrement() == 0 == (boolean) call.proceed();
+                }),
                 of("units-1", "numbers its units", "units", call -> List.of("unit0")),
                 of("units-1", "names a unit twice", "units", call -> {
                     List<Object> units = new ArrayList<>((List<?>) call.proceed());
@@ -361,7 +365,7 @@ final class DriverSaboteurs {
                         "finds another driver's device invalid",
                         "allocateForUser",
                         swap(Errno.ENODEV, Errno.EINVAL)),
-                with("blocks-first-1", "changes its mind about blocking first", "blocksBeforeAttach", () -> {
+                with("blocks-first-2", "changes its mind about blocking first", "blocksBeforeAttach", () -> {
                     AtomicInteger count = new AtomicInteger();
                     return call -> count.getAndIncrement() == 0 ? call.proceed() : !(boolean) call.proceed();
                 }),

@@ -27,6 +27,7 @@ import java.util.stream.Stream;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.amd.conformance.AmdMachines;
 import org.iommu4j.intel.conformance.IntelMachines;
 import org.iommu4j.intel.conformance.VtdGuest;
 import org.iommu4j.pci.PciAddress;
@@ -98,8 +99,8 @@ final class Subjects {
         long efr =
                 AmdViUnitProvider.EFR_6_LEVEL | 1 << 1 | 1 << 4 | 2 << 14 | 15L << 32 | 1L << 41 | 7L << 48 | 1L << 52;
         return Subject.of(
-                        Machines.withPageRequests(
-                                Machines.withPasids(AmdViUnitProvider.machine("amd-capable", efr, 0), true)),
+                        AmdMachines.takingPasids(Machines.withPageRequests(
+                                Machines.withPasids(AmdViUnitProvider.machine("amd-capable", efr, 0), true))),
                         amd().traits()
                                 .with()
                                 .can(DIRTY_TRACKING, PASID, PAGE_REQUESTS, FAULT_PASIDS)

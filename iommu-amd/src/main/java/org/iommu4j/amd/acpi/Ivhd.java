@@ -54,6 +54,11 @@ public record Ivhd(
         return type != TYPE_10;
     }
 
+    /** Returns whether the block's attributes say that the unit has no host tables (HATDis). */
+    public boolean hostTablesOff() {
+        return type != TYPE_10 && (features & 1) != 0;
+    }
+
     /**
      * Returns the requester ids that the block covers, in its order.
      *

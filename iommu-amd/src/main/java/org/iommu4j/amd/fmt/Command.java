@@ -163,6 +163,11 @@ public final class Command {
         return S.mask() | PDE.mask() | (((first & ~(1L << highest)) | ones) & ADDRESS.mask());
     }
 
+    /** Returns word 1 of an invalidation of the same pages that leaves the entries above them, unless all are meant. */
+    public static long leaves(long pages) {
+        return pages == allPages() ? pages : pages & ~PDE.mask();
+    }
+
     /** Returns word 1 of an invalidation of every page of a domain. */
     public static long allPages() {
         return S.mask() | PDE.mask() | ALL_PAGES;

@@ -21,6 +21,8 @@ public final class Features {
     public static final BitField EPH_SUP = bit(50, "EPHSup");
     /** INVALIDATE_IOMMU_ALL. */
     public static final BitField IA_SUP = bit(6, "IASup");
+    /** Interrupts reach guests without their hypervisor: the guest virtual APIC. */
+    public static final BitField GA_SUP = bit(7, "GASup");
     /** Host address translation size: 4, 5 or 6 levels; 3 is none. */
     public static final BitField HATS = bits(11, 10, "HATS");
     /** Guest address translation size: 4 or 5 levels. */
@@ -45,7 +47,7 @@ public final class Features {
             .field(GT_SUP, READ_ONLY)
             .field(bit(5, "GAPPISup"), READ_ONLY)
             .field(IA_SUP, READ_ONLY)
-            .field(bit(7, "GASup"), READ_ONLY)
+            .field(GA_SUP, READ_ONLY)
             .field(bit(8, "HESup"), READ_ONLY)
             .field(bit(9, "PCSup"), READ_ONLY)
             .field(HATS, READ_ONLY)

@@ -88,12 +88,13 @@ class AmdDriverConformanceTest extends DriverConformance {
         all.addAll(Subject.both(fourLevels, guest(47).build()).toList());
         all.add(Subject.of(guestTables(5), guest(56).build()));
         all.add(Subject.of(
-                        Machines.withPasids(fourLevels, true),
+                        AmdMachines.takingPasids(Machines.withPasids(fourLevels, true)),
                         guest(47).can(PASID, FAULT_PASIDS).build())
                 .named("amd-v2-4, PASIDs, IOTLBs"));
+        all.add(Subject.of(Machines.withPasids(fourLevels, true), guest(47).build()).named("amd-v2-4, PASIDs as in Linux"));
         all.addAll(Subject.both(
-                        Machines.withPageRequests(
-                                Machines.withPasids(AmdViUnitProvider.machine("amd-capable", CAPABLE_EFR, 0), true)),
+                        AmdMachines.takingPasids(Machines.withPageRequests(
+                                Machines.withPasids(AmdViUnitProvider.machine("amd-capable", CAPABLE_EFR, 0), true))),
                         host(64).can(DIRTY_TRACKING, PASID, PAGE_REQUESTS, FAULT_PASIDS)
                                 .build())
                 .toList());

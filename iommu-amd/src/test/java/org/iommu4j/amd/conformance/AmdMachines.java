@@ -20,6 +20,11 @@ public final class AmdMachines {
                         .toList());
     }
 
+    /** Returns the machine on which guest tables take PASIDs, as they do in no Linux. */
+    public static MachineDescription takingPasids(MachineDescription machine) {
+        return machine.withBootOptions(machine.bootOptions().and("iommu4j.amd=pasids"));
+    }
+
     private static FunctionDescription withNpCache(FunctionDescription function) {
         byte[] config = function.config();
         int capability = config[0x34] & 0xff;

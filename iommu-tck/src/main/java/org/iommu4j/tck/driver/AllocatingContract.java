@@ -307,7 +307,7 @@ public abstract class AllocatingContract {
     }
 
     @Test
-    @Promise("blocks-first-1")
+    @Promise("blocks-first-2")
     void whetherLinuxBlocksFirstDoesNotChange(Bench bench) {
         boolean first = bench.iommu().blocksBeforeAttach();
         IommuDomain domain = bench.iommu().allocate(DomainType.UNMANAGED, bench.device());

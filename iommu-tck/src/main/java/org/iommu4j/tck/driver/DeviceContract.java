@@ -235,9 +235,9 @@ public abstract class DeviceContract {
             domain.close();
             assertThat(device.maxPasids()).as("detached").isEqualTo(pasids);
         }
-        assertThat(bench.device().maxPasids() > 0)
+        assertThat(bench.device().maxPasids() > 0 || !bench.traits().has(Ability.PASID))
                 .as("the first device has PASIDs")
-                .isEqualTo(bench.traits().has(Ability.PASID));
+                .isTrue();
     }
 
     /** With PASIDs it is refused because it is not attached, without because there is none. */

@@ -162,6 +162,19 @@ public abstract class DriverContract {
     }
 
     @Test
+    @Promise("shares-ops-1")
+    void whetherFormatsHaveTheSameOpsIsAnsweredAlikeAlways(Bench bench) {
+        Iommu iommu = bench.iommu();
+        boolean shares = iommu.sharesOps();
+        IommuDomain domain = bench.attached();
+        assertThat(iommu.sharesOps()).as("attached").isEqualTo(shares);
+        bench.detach(domain, bench.device());
+        domain.close();
+        iommu.close();
+        assertThat(iommu.sharesOps()).as("closed").isEqualTo(shares);
+    }
+
+    @Test
     @Promise("units-1")
     void unitsAreNamedInTheOrderOfTheTable(Bench bench) {
         List<String> units = Bench.unprobed(bench.subject()).iommu().units();

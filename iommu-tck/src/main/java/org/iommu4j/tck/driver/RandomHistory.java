@@ -222,6 +222,8 @@ final class RandomHistory {
                     .as("a device that can't block no-snoop is in a domain that does")
                     .isTrue();
             device.space = space;
+        } else if (bench.iommu().blocksBeforeAttach()) {
+            device.space = null;
         }
     }
 

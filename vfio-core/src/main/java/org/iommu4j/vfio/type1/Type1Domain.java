@@ -71,7 +71,7 @@ final class Type1Domain {
      */
     boolean isLike(Type1Domain other) {
         return domain.iommu() == other.domain.iommu()
-                && domain.format().equals(other.domain.format())
+                && (domain.iommu().sharesOps() || domain.format().equals(other.domain.format()))
                 && coherent == other.coherent;
     }
 

@@ -108,7 +108,8 @@ public final class TestDomain implements IommuDomain {
         if (enforced && !added.snoopControl) {
             return AttachResult.incompatible("can't block no-snoop");
         }
-        if (type.isPaging() && (!added.format.equals(format) || (added.refusesForeignDomains && added != madeFor))) {
+        boolean sameOps = iommu.sharesOps || added.format.equals(format);
+        if (type.isPaging() && (!sameOps || (added.refusesForeignDomains && added != madeFor))) {
             return AttachResult.incompatible("other format");
         }
         if (type.isPaging()) {

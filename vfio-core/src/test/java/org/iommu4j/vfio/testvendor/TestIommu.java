@@ -61,6 +61,14 @@ public final class TestIommu implements Iommu {
         return "test";
     }
 
+    /** Whether domains of different formats have the same ops. */
+    public boolean sharesOps;
+
+    @Override
+    public boolean sharesOps() {
+        return sharesOps;
+    }
+
     @Override
     public LinuxRelease release() {
         return LinuxRelease.NEWEST;
