@@ -73,6 +73,19 @@ public abstract class ProcessMemoryConformance extends PortConformance {
     }
 
     @Test
+    @Promise("reserved-1")
+    void framesOfMemoryAreNotReserved() {
+        ProcessMemory process = newProcess(LIMIT, false);
+        long[] frames = new long[PAGES];
+        for (long start : new long[] {WRITABLE, READ_ONLY}) {
+            process.pin(start, PAGES, false, frames);
+            assertThat(Arrays.stream(frames).anyMatch(process::isReserved))
+                    .as("a frame of the pages at 0x%x is no RAM", start)
+                    .isFalse();
+        }
+    }
+
+    @Test
     @Promise("pin-2")
     void eachPagesFrameIsReported() {
         ProcessMemory process = newProcess(LIMIT, false);
