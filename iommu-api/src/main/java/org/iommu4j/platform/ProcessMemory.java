@@ -34,7 +34,7 @@ public interface ProcessMemory {
     void unpin(long frame, boolean dirty);
 
     /**
-     * Returns whether a frame is no RAM, such as the registers of a device that the process has mapped [reserved-1].
+     * Returns whether a frame is no RAM, such as the registers of a device that the process has mapped [no-ram-1].
      *
      * <p>To pin such a frame only finds it, to unpin it does nothing, and it is not to be charged. Source: {@code
      * is_invalid_reserved_pfn}.

@@ -35,7 +35,7 @@ public enum Ability {
     WRITE_ONLY("a page that is mapped for writing alone can be read") {
         @Override
         void assertConsequence(Bench bench) {
-            bench.map(bench.attached(), bench.iova(), bench.scratch(), bench.granule(), 1, Prot.WRITE);
+            bench.map(bench.attached(), bench.iova(), bench.scratch(), bench.granule(), 1, Prot.WRITE | Prot.CACHE);
             bench.assertReaches(bench.iova(), bench.scratch());
         }
     },

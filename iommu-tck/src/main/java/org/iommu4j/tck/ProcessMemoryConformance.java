@@ -73,7 +73,7 @@ public abstract class ProcessMemoryConformance extends PortConformance {
     }
 
     @Test
-    @Promise("reserved-1")
+    @Promise("no-ram-1")
     void framesOfMemoryAreNotReserved() {
         ProcessMemory process = newProcess(LIMIT, false);
         long[] frames = new long[PAGES];

@@ -77,7 +77,7 @@ class IntelCompatibilityTest {
         long first = ECAP | FIRST_STAGE;
         assertStaysOut(CAP, first, CAP, ECAP | SECOND_STAGE, "first stage");
         assertStaysOut(CAP, ECAP | SECOND_STAGE, CAP, first, "second stage");
-        assertStaysOut(CAP_5_LEVELS, first, CAP, first, "bits");
+        assertStaysOut(CAP_5_LEVELS, first, CAP, first, "5 levels");
         assertStaysOut(CAP_5_LEVELS, first, CAP_5_LEVELS & ~(1L << 60), first, "FL5LP");
         assertStaysOut(CAP, first, CAP & ~(1L << 56), first, "page sizes");
         assertStaysOut(CAP, first, CAP, first & ~COHERENT, "SMPWC");

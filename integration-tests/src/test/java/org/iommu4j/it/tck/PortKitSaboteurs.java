@@ -736,7 +736,7 @@ final class PortKitSaboteurs {
                         type,
                         "unpin",
                         call -> call.argument(1, Boolean.class) ? call.proceed() : null),
-                of("reserved-1", "takes memory for registers", type, "isReserved", call -> true),
+                of("no-ram-1", "takes memory for registers", type, "isReserved", call -> true),
                 of("pinned-1", "counts pages once", type, "pinned", call -> Math.min(16L, (long) call.proceed())),
                 of(
                         "charge-1",

@@ -6,13 +6,8 @@ import static org.iommu4j.bits.BitField.bits;
 
 import org.iommu4j.bits.BitField;
 
-/**
- * A command as it is in the queue. Source: manual, "Command-Queue".
- *
- * @param low the first word
- * @param high the second word
- */
-record Command(long low, long high) {
+/** A command as it is in the queue; one object for all of a queue's. Source: manual, "Command-Queue". */
+final class Command {
     /** A command's bytes. */
     static final int BYTES = 16;
 
@@ -56,6 +51,15 @@ record Command(long low, long high) {
     private static final BitField GROUP = bits(40, 32, "Page Request Group Index");
     private static final BitField RESPONSE = bits(47, 44, "Response Code");
     private static final BitField RANGE = bit(11, "S");
+
+    private long low;
+    private long high;
+
+    /** Becomes the command of two words. */
+    void load(long first, long second) {
+        low = first;
+        high = second;
+    }
 
     int kind() {
         return (int) OPCODE_AND_FUNCTION.get(low);

@@ -28,6 +28,9 @@ final class CommandQueue extends MemoryQueue {
     private final Caches caches;
     private final DeviceDirectory devices;
 
+    /** The command that is executed. */
+    private final Command command = new Command();
+
     /** Whether an invalidation request since the last fence was not answered. */
     private boolean timedOut;
 
@@ -73,18 +76,18 @@ final class CommandQueue extends MemoryQueue {
             set(MEMORY_FAULT);
             return true;
         }
-        Command command = new Command(low, high);
+        command.load(low, high);
         int deviceBits = devices.deviceBits(Control.mode(control.directory()));
         if (!command.isLegal(features, control.isWired(), deviceBits)) {
             set(ILLEGAL);
-        } else if (command.kind() != Command.IOFENCE_C || fence(command)) {
-            execute(command);
+        } else if (command.kind() != Command.IOFENCE_C || fence()) {
+            execute();
             advanceHead();
         }
         return true;
     }
 
-    private void execute(Command command) {
+    private void execute() {
         switch (command.kind()) {
             case Command.IOTINVAL_VMA -> caches.invalidateFirstStage(command);
             case Command.IOTINVAL_GVMA -> caches.invalidateSecondStage(command);
@@ -98,20 +101,20 @@ final class CommandQueue extends MemoryQueue {
             case Command.IODIR_INVAL_PDT -> caches.invalidateProcess(command.device(), command.process());
             case Command.ATS_INVAL ->
                 timedOut |= !fabric.invalidateDevice(
-                        destination(command), command.pasid(), command.rangeStart(), command.rangeBytes());
+                        destination(), command.pasid(), command.rangeStart(), command.rangeBytes());
             case Command.ATS_PRGR ->
-                fabric.respondToPageRequest(destination(command), command.pasid(), command.group(), command.response());
+                fabric.respondToPageRequest(destination(), command.pasid(), command.group(), command.response());
             default -> {} // a fence, which is done
         }
     }
 
     /** Returns the device id of the function that a message goes to. */
-    private int destination(Command command) {
+    private int destination() {
         return spec.sourceId(command.segment(spec.segment()), command.requester());
     }
 
     /** Completes a fence, and returns whether it could. All earlier requests and commands are done by now. */
-    private boolean fence(Command command) {
+    private boolean fence() {
         if (timedOut) {
             timedOut = false;
             set(TIME_OUT);

@@ -146,7 +146,7 @@ final class RandomHistory {
         long iova = base + random.nextInt(PAGES) * page & -size;
         long physical = bench.scratch() + random.nextInt(256) * page & -size;
         int count = 1 + random.nextInt(random.nextInt(8) == 0 ? 300 : 6);
-        int prot = random.nextInt(4) == 0 ? Prot.READ : Bench.READ_WRITE;
+        int prot = random.nextInt(4) == 0 ? Prot.READ | Prot.CACHE : Bench.READ_WRITE;
         if (size > 64 * page) {
             count = 1;
         }
