@@ -164,7 +164,7 @@ class ContainerFailureTest {
             group.setContainer(host.container);
             host.container.setIommu(VfioExtension.TYPE1V2_IOMMU);
             int readWrite = VfioContainer.MAP_READ | VfioContainer.MAP_WRITE;
-            long iova = (1L << 37) - 3 * PAGE;
+            long iova = IOVA + (1L << 30) - 3 * PAGE;
             host.container.map(iova, VIRTUAL, PAGES * PAGE, readWrite);
             host.container.map(IOVA, VIRTUAL, PAGE, readWrite);
 
