@@ -96,6 +96,7 @@ public interface Iommu extends AutoCloseable {
      *     DomainType#UNMANAGED} [allocate-flags-3]
      */
     default IommuDomain allocate(DomainType type, IommuDevice device, Set<DomainFlag> flags) {
+        Objects.requireNonNull(flags, "flags");
         IommuDomain domain = allocate(type, device);
         if (!flags.isEmpty()) {
             domain.close();
@@ -115,6 +116,7 @@ public interface Iommu extends AutoCloseable {
      *     driver's, or this driver is closed [allocate-user-2]
      */
     default IommuDomain allocateForUser(IommuDevice device, Set<DomainFlag> flags) {
+        Objects.requireNonNull(flags, "flags");
         return allocate(DomainType.UNMANAGED, device, flags);
     }
 

@@ -148,6 +148,7 @@ final class MinimalIommu implements Iommu {
 
     @Override
     public synchronized IommuDomain allocate(DomainType type, IommuDevice device) {
+        Objects.requireNonNull(type, "type");
         checkOpen();
         own(device);
         if (type == DomainType.NESTED) {

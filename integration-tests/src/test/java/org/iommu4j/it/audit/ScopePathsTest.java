@@ -13,9 +13,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.device.DeviceId;
@@ -105,8 +107,12 @@ class ScopePathsTest {
         private final Map<PciAddress, Integer> buses = new HashMap<>();
         private final Map<Integer, PciAddress> bridgeTo = new HashMap<>();
 
-        private Topology(Random random) {
+        /** The buses on which paths of the table begin: no bridge made here may lead to them. */
+        private final Set<Integer> roots;
+
+        private Topology(Random random, Set<Integer> roots) {
             this.random = random;
+            this.roots = roots;
         }
 
         /** Follows a path, making what is missing. */
@@ -136,7 +142,7 @@ class ScopePathsTest {
                 int bus;
                 do {
                     bus = bridge.bus() + 1 + random.nextInt(0xff - bridge.bus());
-                } while (bridgeTo.containsKey(bridge.segment() << 8 | bus));
+                } while (roots.contains(bus) || bridgeTo.containsKey(bridge.segment() << 8 | bus));
                 bridgeTo.put(bridge.segment() << 8 | bus, bridge);
                 return bus;
             });
@@ -218,7 +224,11 @@ class ScopePathsTest {
         int regions = 0;
         int regionsThroughBridges = 0;
         for (Table table : tables()) {
-            Topology topology = new Topology(random);
+            Set<Integer> roots = table.structures().stream()
+                    .flatMap(structure -> structure.scopes.stream())
+                    .map(scope -> scope.bus)
+                    .collect(Collectors.toSet());
+            Topology topology = new Topology(random, roots);
             Map<PciAddress, Integer> named = new TreeMap<>();
             Map<Integer, Integer> rest = new HashMap<>();
             int unit = 0;

@@ -28,7 +28,7 @@ public final class IntelMachines {
 
     private IntelMachines() {}
 
-    /** Returns a unit with both stages, 1 GiB pages, nesting, PASIDs, PRS and SLADS; its first GPU can ask for pages. */
+    /** Returns a unit with both stages, 1 GiB pages, nesting, PASIDs, PRS and SLADS; its first GPU asks for pages. */
     public static MachineDescription withEverything() {
         long ecap = VtdUnitProvider.ECAP_SNOOP_CONTROL
                 | 1L << 43
