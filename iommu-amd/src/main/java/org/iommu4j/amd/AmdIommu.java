@@ -54,8 +54,7 @@ final class AmdIommu implements Iommu {
         this.features = CommonFeatures.of(units.stream().map(AmdUnit::features).toList(), hostLevels, rules);
         this.state = new DriverState(this, rules, units, features, context.memory(), context.frames(), domains::remove);
         this.attacher = new Attacher(state);
-        this.attachesPasids =
-                features.knowsPasids() && context.bootOptions().has(CommandBuffer.PARAMETER, "pasids");
+        this.attachesPasids = features.knowsPasids() && context.bootOptions().has(CommandBuffer.PARAMETER, "pasids");
     }
 
     /** Opens; see {@link org.iommu4j.spi.IommuVendor#open}. */

@@ -39,20 +39,8 @@ final class HostPageTable extends PageTable {
      * @throws IommuException ENOMEM
      */
     HostPageTable(
-            SystemMemory memory,
-            TableFrames frames,
-            int startLevels,
-            int maxLevels,
-            int addressBits,
-            long pageSizes) {
-        super(
-                memory,
-                frames,
-                LEAF,
-                startLevels,
-                maxLevels,
-                Math.min(addressBits, shift(maxLevels + 1)),
-                pageSizes);
+            SystemMemory memory, TableFrames frames, int startLevels, int maxLevels, int addressBits, long pageSizes) {
+        super(memory, frames, LEAF, startLevels, maxLevels, Math.min(addressBits, shift(maxLevels + 1)), pageSizes);
     }
 
     // --- the format ---

@@ -240,8 +240,7 @@ class AmdRulesTest {
                             .format())
                     .isEqualTo(format);
         } else {
-            assertThatThrownBy(
-                            () -> iommu.allocate(DomainType.UNMANAGED, device, Set.of(DomainFlag.DIRTY_TRACKING)))
+            assertThatThrownBy(() -> iommu.allocate(DomainType.UNMANAGED, device, Set.of(DomainFlag.DIRTY_TRACKING)))
                     .isInstanceOfSatisfying(
                             IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.EOPNOTSUPP));
             // The promise that no release keeps is now the default.
@@ -254,9 +253,7 @@ class AmdRulesTest {
     }
 
     @ParameterizedTest
-    @CsvSource({
-        "7.1, 48, 64", "7.2, 48, 48", "7.2, 40, 40", "7.2, 64, 64", "7.2, 0, 64", "7.3, 52, 52"
-    })
+    @CsvSource({"7.1, 48, 64", "7.2, 48, 48", "7.2, 40, 40", "7.2, 64, 64", "7.2, 0, 64", "7.3, 52, 52"})
     void hostAddressesAreAsWideAsFirmwareSaysSince72(String name, int addressSize, int bits) {
         platform.ivrs = TestPlatform.table(
                 1 | addressSize << 15,

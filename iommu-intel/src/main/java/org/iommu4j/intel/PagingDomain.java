@@ -396,15 +396,12 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
                 ? new TableSize(table.levels(), unit.cap().maximumAddressWidth())
                 : sizeOn(unit);
         int reached = own.width();
-        boolean tooWide =
-                switch (rules.comparedWidth()) {
-                    case HIGHEST_MAPPED ->
-                        alone
-                                ? width > reached
-                                : Long.compareUnsigned(highest.get(), (1L << mappedWidth(reached)) - 1) > 0;
-                    case OF_DOMAIN -> width > reached;
-                    case OF_SECOND_STAGE -> !firstStage && width > reached;
-                };
+        boolean tooWide = switch (rules.comparedWidth()) {
+            case HIGHEST_MAPPED ->
+                alone ? width > reached : Long.compareUnsigned(highest.get(), (1L << mappedWidth(reached)) - 1) > 0;
+            case OF_DOMAIN -> width > reached;
+            case OF_SECOND_STAGE -> !firstStage && width > reached;
+        };
         if (tooWide) {
             return refuse(
                     rules.widthRefusal(),

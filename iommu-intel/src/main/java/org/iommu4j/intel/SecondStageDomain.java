@@ -69,8 +69,7 @@ final class SecondStageDomain extends PagingDomain {
         super(
                 driver,
                 type,
-                driver.rules().attachesPasids()
-                        && unit.translatesPasids(),
+                driver.rules().attachesPasids() && unit.translatesPasids(),
                 CacheTags.Kind.SECOND_STAGE,
                 unit,
                 context,

@@ -132,8 +132,8 @@ class TableSizeTest {
         Iommu iommu = bench.open();
         IommuDevice device = bench.probe(iommu, DEVICE);
         boolean byDefault = !bench.release.isAtLeast(6, 13);
-        IommuDomain domain = iommu.allocate(
-                DomainType.UNMANAGED, device, byDefault ? Set.of() : Set.of(DomainFlag.DIRTY_TRACKING));
+        IommuDomain domain =
+                iommu.allocate(DomainType.UNMANAGED, device, byDefault ? Set.of() : Set.of(DomainFlag.DIRTY_TRACKING));
         assertThat(domain.format()).isEqualTo("vtd-second-stage");
         assertThat(levels(domain)).isEqualTo(levels);
     }
@@ -210,7 +210,9 @@ class TableSizeTest {
         wide.map(1L << 39, 0x2000, K4, 1, Prot.READ);
         wide.unmap(1L << 39, K4, new IotlbGather());
         if (LinuxRelease.of(release).isAtLeast(6, 2)) {
-            assertThat(wide.attach(last.second).attached()).as("was mapped high").isEqualTo(high);
+            assertThat(wide.attach(last.second).attached())
+                    .as("was mapped high")
+                    .isEqualTo(high);
         } else {
             assertErrno(Errno.EFAULT, () -> wide.attach(last.second));
         }

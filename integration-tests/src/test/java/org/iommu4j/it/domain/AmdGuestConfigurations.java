@@ -2,8 +2,8 @@
 package org.iommu4j.it.domain;
 
 import java.util.List;
-import org.iommu4j.it.domain.Configuration.Enforcement;
 import org.iommu4j.amd.conformance.AmdMachines;
+import org.iommu4j.it.domain.Configuration.Enforcement;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.tck.Machines;
@@ -23,7 +23,9 @@ final class AmdGuestConfigurations {
     /** Returns one whose devices have PASIDs, and IOTLBs if asked for. */
     static Configuration withPasids(boolean iotlbs) {
         MachineDescription machine = of("guest tables", 4).machine();
-        return of("guest tables, PASIDs" + (iotlbs ? ", IOTLBs" : ""), AmdMachines.takingPasids(Machines.withPasids(machine, iotlbs)));
+        return of(
+                "guest tables, PASIDs" + (iotlbs ? ", IOTLBs" : ""),
+                AmdMachines.takingPasids(Machines.withPasids(machine, iotlbs)));
     }
 
     static Configuration of(String name, int levels) {

@@ -164,12 +164,8 @@ final class AttachingSaboteurs {
                             return result;
                         })
                         .where(Ability.INCOMPATIBLE),
-                Saboteur.of(
-                                "blocks-first-2",
-                                "says otherwise",
-                                Iommu.class,
-                                "blocksBeforeAttach",
-                                call -> !(boolean) call.proceed())
+                Saboteur.of("blocks-first-2", "says otherwise", Iommu.class, "blocksBeforeAttach", call ->
+                                !(boolean) call.proceed())
                         .where(Ability.INCOMPATIBLE),
                 of("attach-7", "fails where there is no frame", "attach", call -> {
                     try {

@@ -91,7 +91,8 @@ class AmdDriverConformanceTest extends DriverConformance {
                         AmdMachines.takingPasids(Machines.withPasids(fourLevels, true)),
                         guest(47).can(PASID, FAULT_PASIDS).build())
                 .named("amd-v2-4, PASIDs, IOTLBs"));
-        all.add(Subject.of(Machines.withPasids(fourLevels, true), guest(47).build()).named("amd-v2-4, PASIDs as in Linux"));
+        all.add(Subject.of(Machines.withPasids(fourLevels, true), guest(47).build())
+                .named("amd-v2-4, PASIDs as in Linux"));
         all.addAll(Subject.both(
                         AmdMachines.takingPasids(Machines.withPageRequests(
                                 Machines.withPasids(AmdViUnitProvider.machine("amd-capable", CAPABLE_EFR, 0), true))),
