@@ -21,6 +21,8 @@ import org.iommu4j.audit.Auditor;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.intel.IntelVendor;
 import org.iommu4j.kvm.VirtualMachine;
+import org.iommu4j.riscv.RiscvVendor;
+import org.iommu4j.riscv.sim.RiscvSilicon;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.vfio.Vfio;
 
@@ -32,6 +34,8 @@ final class PublicApi {
             IommuCore.class,
             IntelVendor.class,
             AmdVendor.class,
+            RiscvVendor.class,
+            RiscvSilicon.class,
             Vfio.class,
             VirtualMachine.class,
             Machine.class,

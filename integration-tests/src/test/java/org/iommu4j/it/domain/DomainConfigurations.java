@@ -2,6 +2,7 @@
 package org.iommu4j.it.domain;
 
 import java.util.List;
+import org.iommu4j.amd.conformance.AmdMachines;
 import org.iommu4j.it.domain.Configuration.Enforcement;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.machine.MachineFactory;
@@ -25,13 +26,15 @@ public final class DomainConfigurations {
         long efr =
                 AmdViUnitProvider.EFR_6_LEVEL | 1 << 1 | 1 << 4 | 2 << 14 | 15L << 32 | 1L << 41 | 7L << 48 | 1L << 52;
         Configuration amd = AmdConfigurations.of("every ability", AmdViUnitProvider.machine("amd-pages", efr, 0));
-        return List.of(withPageRequests(intel), withPageRequests(amd));
+        return List.of(
+                withPageRequests(intel, intel.machine()),
+                withPageRequests(amd, AmdMachines.takingPasids(amd.machine())));
     }
 
-    private static Configuration withPageRequests(Configuration configuration) {
+    private static Configuration withPageRequests(Configuration configuration, MachineDescription machine) {
         return new Configuration(
                 configuration.name(),
-                Machines.withPageRequests(configuration.machine()),
+                Machines.withPageRequests(machine),
                 configuration.caches(),
                 configuration.coherentWalk(),
                 configuration.enforcement(),
