@@ -21,8 +21,8 @@
  *   <li>Device: {@code DriverState}, {@code AttachmentState}, {@code DevicePageRequests}, {@code IntelDevice}; {@code
  *       ReservedRegions} and {@code DeviceTlbPolicy}, used to make a device.
  *   <li>Domain: {@code CacheTags}; {@code IntelDomain}, which moves devices; {@code StaticDomain}; {@code
- *       TranslatingDomain}; {@code TableSize}; {@code PagingDomain} with {@code SecondStageDomain} and {@code FirstStageDomain}; {@code
- *       NestedDomain}.
+ *       TranslatingDomain}; {@code TableSize}; {@code PagingDomain} with {@code SecondStageDomain} and {@code
+ *       FirstStageDomain}; {@code NestedDomain}.
  *   <li>Driver: {@code IntelIommu}, the opened driver; {@code IntelCoherency}, {@code RegistrationPasses}, {@code
  *       IntelDescription}, {@code IntelRemarks}, {@code IntelKernelLog} and {@code IntelSysfs}, which answer without
  *       opening the driver; {@code IntelVendor}.

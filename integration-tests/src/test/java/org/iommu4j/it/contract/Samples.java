@@ -87,6 +87,8 @@ import org.iommu4j.release.Evidence;
 import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.release.RuleSheet;
 import org.iommu4j.release.RuleValue;
+import org.iommu4j.riscv.RiscvVendor;
+import org.iommu4j.riscv.sim.RiscvSilicon;
 import org.iommu4j.sim.cache.CacheHierarchy;
 import org.iommu4j.sim.cache.EvictionPolicy;
 import org.iommu4j.sim.cpu.FlatProcessor;
@@ -204,6 +206,7 @@ final class Samples {
         add((IntUnaryOperator) event -> event, (IntFunction<Owner>) event -> Owner.HOST, Owner.HOST);
         addHost();
         addSmallest(new Bench(DomainConfigurations.smallest()));
+        add(new RiscvVendor(), new RiscvSilicon());
     }
 
     /** A device of another host that user space has through iommufd. */
