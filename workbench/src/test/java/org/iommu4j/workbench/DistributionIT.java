@@ -105,7 +105,8 @@ class DistributionIT {
 
         assertThat(launch(link, "run", "guest-no-snoop")).as(err).isZero();
 
-        assertThat(out).startsWith("guest-no-snoop on intel-nosc (intel), Linux " + LinuxRelease.NEWEST + ": COHERENT\n");
+        assertThat(out)
+                .startsWith("guest-no-snoop on intel-nosc (intel), Linux " + LinuxRelease.NEWEST + ": COHERENT\n");
         assertThat(err).isEmpty();
     }
 
