@@ -99,15 +99,7 @@ public final class Rig {
     Rig(Vendor vendor, Memory memory, UnaryOperator<SystemMemory> adapter) {
         machine = memory == Memory.FLAT ? FACTORY.createFlat(vendor.machine) : FACTORY.create(vendor.machine);
         VendorContext context = machine.vendorContext(LinuxRelease.NEWEST);
-        iommu = vendor.open(new VendorContext(
-                adapter.apply(context.memory()),
-                context.frames(),
-                context.registers(),
-                context.waiter(),
-                context.firmware(),
-                context.topology(),
-                context.bootOptions(),
-                context.release()));
+        iommu = vendor.open(context.withMemory(adapter.apply(context.memory())));
         IommuDevice device = attachable(iommu, machine);
         domain = iommu.allocate(DomainType.UNMANAGED, device);
         if (!domain.attach(device).attached()) {

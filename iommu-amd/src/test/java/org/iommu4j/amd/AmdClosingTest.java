@@ -101,15 +101,7 @@ class AmdClosingTest {
     private AmdIommu open(Waiter waiter) {
         VendorContext context = platform.context();
         return (AmdIommu) new AmdVendor()
-                .open(new VendorContext(
-                        context.memory(),
-                        context.frames(),
-                        context.registers(),
-                        waiter,
-                        context.firmware(),
-                        context.topology(),
-                        context.bootOptions(),
-                        context.release()));
+                .open(context.withWaiter(waiter));
     }
 
     @Test

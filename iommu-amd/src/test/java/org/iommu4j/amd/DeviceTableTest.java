@@ -151,15 +151,7 @@ class DeviceTableTest {
         InterposedMemory memory = new InterposedMemory(platform.memory);
         VendorContext context = platform.context();
         AmdIommu iommu = (AmdIommu) new AmdVendor()
-                .open(new VendorContext(
-                        memory,
-                        context.frames(),
-                        context.registers(),
-                        context.waiter(),
-                        context.firmware(),
-                        context.topology(),
-                        context.bootOptions(),
-                        context.release()));
+                .open(context.withMemory(memory));
         IommuDevice device = iommu.probe(platform.expressFunction(1, 0, 16)).orElseThrow();
         List<IommuDomain> domains = new ArrayList<>();
         for (int i = 0; i < 2; i++) {

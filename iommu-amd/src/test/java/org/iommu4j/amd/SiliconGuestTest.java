@@ -67,15 +67,7 @@ class SiliconGuestTest {
         VendorContext context = machine.vendorContext(release);
         memory = new InterposedMemory(context.memory());
         iommu = (AmdIommu) new AmdVendor()
-                .open(new VendorContext(
-                        memory,
-                        context.frames(),
-                        context.registers(),
-                        context.waiter(),
-                        context.firmware(),
-                        context.topology(),
-                        context.bootOptions().and("iommu4j.amd=pasids"),
-                        context.release()));
+                .open(context.withMemory(memory).withBootOptions(context.bootOptions().and("iommu4j.amd=pasids")));
         PciFunction function = machine.topology().function(BuiltInTopology.GPU).orElseThrow();
         function.config().write(4, 2, 6);
         device = iommu.probe(function).orElseThrow();

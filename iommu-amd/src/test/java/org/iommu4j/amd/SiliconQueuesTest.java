@@ -68,15 +68,7 @@ class SiliconQueuesTest {
         function.config().write(4, 2, 6);
         VendorContext context = machine.vendorContext(LinuxRelease.NEWEST);
         return (AmdIommu) new AmdVendor()
-                .open(new VendorContext(
-                        memory,
-                        context.frames(),
-                        context.registers(),
-                        context.waiter(),
-                        context.firmware(),
-                        context.topology(),
-                        new BootOptions(parameters),
-                        context.release()));
+                .open(context.withMemory(memory).withBootOptions(new BootOptions(parameters)));
     }
 
     private AmdIommu open(String parameters) {

@@ -139,15 +139,7 @@ class SiliconUnitsTest {
         machine = MachineFactory.load().create(description);
         VendorContext context = machine.vendorContext(release);
         iommu = (AmdIommu) new AmdVendor()
-                .open(new VendorContext(
-                        context.memory(),
-                        context.frames(),
-                        registers(context.registers()),
-                        context.waiter(),
-                        context.firmware(),
-                        context.topology(),
-                        context.bootOptions(),
-                        context.release()));
+                .open(context.withRegisters(registers(context.registers())));
         devices = new IommuDevice[2];
         endpoints = new Endpoint[2];
         for (int i = 0; i < 2; i++) {

@@ -55,16 +55,45 @@ public record VendorContext(
         Objects.requireNonNull(release, "release");
     }
 
+    /** Returns this context with another memory. */
+    public VendorContext withMemory(SystemMemory other) {
+        return new VendorContext(other, frames, registers, waiter, firmware, topology, bootOptions, release);
+    }
+
+    /** Returns this context with other frames. */
+    public VendorContext withFrames(FrameAllocator other) {
+        return new VendorContext(memory, other, registers, waiter, firmware, topology, bootOptions, release);
+    }
+
+    /** Returns this context with other registers. */
+    public VendorContext withRegisters(RegisterSpace other) {
+        return new VendorContext(memory, frames, other, waiter, firmware, topology, bootOptions, release);
+    }
+
+    /** Returns this context with another way to wait. */
+    public VendorContext withWaiter(Waiter other) {
+        return new VendorContext(memory, frames, registers, other, firmware, topology, bootOptions, release);
+    }
+
+    /** Returns this context with other ACPI tables. */
+    public VendorContext withFirmware(FirmwareTables other) {
+        return new VendorContext(memory, frames, registers, waiter, other, topology, bootOptions, release);
+    }
+
+    /** Returns this context with another command line. */
+    public VendorContext withBootOptions(BootOptions other) {
+        return new VendorContext(memory, frames, registers, waiter, firmware, topology, other, release);
+    }
+
+    /** Returns this context with the rules of another release. */
+    public VendorContext withRelease(LinuxRelease other) {
+        return new VendorContext(memory, frames, registers, waiter, firmware, topology, bootOptions, other);
+    }
+
     /** Returns this context with failures injected into frames, registers and waiting. */
     public VendorContext failing(FailNth injector) {
-        return new VendorContext(
-                memory,
-                injector.frames(frames),
-                injector.registers(registers),
-                injector.waiter(waiter),
-                firmware,
-                topology,
-                bootOptions,
-                release);
+        return withFrames(injector.frames(frames))
+                .withRegisters(injector.registers(registers))
+                .withWaiter(injector.waiter(waiter));
     }
 }

@@ -72,15 +72,7 @@ final class KernelHost {
     private KernelHost(MachineDescription description, LinuxRelease release, Map<Long, Long> kernelsEcap) {
         machine = MachineFactory.load().createFlat(description);
         VendorContext context = machine.vendorContext(release);
-        VendorContext changed = new VendorContext(
-                context.memory(),
-                context.frames(),
-                withEcap(context.registers(), kernelsEcap),
-                context.waiter(),
-                context.firmware(),
-                context.topology(),
-                context.bootOptions(),
-                context.release());
+        VendorContext changed = context.withRegisters(withEcap(context.registers(), kernelsEcap));
         core = IommuCore.open(
                 List.of(IommuVendors.load().claiming(machine.firmware()).get(0).open(changed)),
                 machine.topology(),

@@ -111,24 +111,11 @@ public final class ForgetfulMemory implements SystemMemory {
     }
 
     private static VendorContext changing(VendorContext context, Change change) {
-        return with(context, new ForgetfulMemory(context.memory(), change));
+        return context.withMemory(new ForgetfulMemory(context.memory(), change));
     }
 
     private long changed(long physicalAddress, long word) {
         return change.apply(word, () -> physicalAddress % 4096 == 0 ? 0 : memory.load(physicalAddress - 8));
-    }
-
-    /** Returns a context with another memory. */
-    private static VendorContext with(VendorContext context, SystemMemory memory) {
-        return new VendorContext(
-                memory,
-                context.frames(),
-                context.registers(),
-                context.waiter(),
-                context.firmware(),
-                context.topology(),
-                context.bootOptions(),
-                context.release());
     }
 
     @Override

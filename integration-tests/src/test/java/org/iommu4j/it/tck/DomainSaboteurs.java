@@ -40,7 +40,6 @@ import org.iommu4j.it.tck.Interposer.Change;
 import org.iommu4j.it.tck.Interposer.Handler;
 import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.SystemMemory;
-import org.iommu4j.spi.VendorContext;
 import org.iommu4j.tck.Ability;
 import org.iommu4j.tck.Traits;
 
@@ -150,20 +149,12 @@ final class DomainSaboteurs {
         return new Saboteur(
                 "domain-3",
                 about,
-                subject -> subject.withPorts(context -> new VendorContext(
-                        new AllocatingMemory(context.memory(), loads, stores),
-                        context.frames(),
-                        context.registers(),
-                        waits
+                subject -> subject.withPorts(context -> context.withMemory(new AllocatingMemory(context.memory(), loads, stores)).withWaiter(waits
                                 ? (condition, ticks) -> {
                                     AllocatingMemory.sink = new long[1];
                                     return context.waiter().await(condition, ticks);
                                 }
-                                : context.waiter(),
-                        context.firmware(),
-                        context.topology(),
-                        context.bootOptions(),
-                        context.release())),
+                                : context.waiter())),
                 subject -> subject.traits().has(Ability.COMPLETION));
     }
 

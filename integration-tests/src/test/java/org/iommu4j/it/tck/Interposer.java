@@ -185,15 +185,11 @@ final class Interposer {
     }
 
     private VendorContext ports(VendorContext context) {
-        return new VendorContext(
-                show(SystemMemory.class, context.memory()),
-                show(FrameAllocator.class, context.frames()),
-                show(RegisterSpace.class, context.registers()),
-                show(Waiter.class, context.waiter()),
-                show(FirmwareTables.class, context.firmware()),
-                context.topology(),
-                context.bootOptions(),
-                context.release());
+        return context.withMemory(show(SystemMemory.class, context.memory()))
+                .withFrames(show(FrameAllocator.class, context.frames()))
+                .withRegisters(show(RegisterSpace.class, context.registers()))
+                .withWaiter(show(Waiter.class, context.waiter()))
+                .withFirmware(show(FirmwareTables.class, context.firmware()));
     }
 
     private boolean concerns(List<Class<?>> types) {

@@ -154,15 +154,7 @@ final class PortSaboteurs {
             };
             return call.with(
                             0,
-                            new VendorContext(
-                                    ports.memory(),
-                                    ports.frames(),
-                                    registers,
-                                    ports.waiter(),
-                                    ports.firmware(),
-                                    ports.topology(),
-                                    ports.bootOptions(),
-                                    ports.release()))
+                            ports.withRegisters(registers))
                     .proceed();
         });
     }

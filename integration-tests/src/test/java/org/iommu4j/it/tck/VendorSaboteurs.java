@@ -807,15 +807,7 @@ final class VendorSaboteurs {
                         VendorContext shared = first.get();
                         return call.with(
                                         0,
-                                        new VendorContext(
-                                                own.memory(),
-                                                shared.frames(),
-                                                own.registers(),
-                                                own.waiter(),
-                                                own.firmware(),
-                                                own.topology(),
-                                                own.bootOptions(),
-                                                own.release()))
+                                        own.withFrames(shared.frames()))
                                 .proceed();
                     }));
                 }),
@@ -849,15 +841,7 @@ final class VendorSaboteurs {
                             signature -> own.firmware().table(signature).map(VendorSaboteurs::summed);
                     return call.with(
                                     0,
-                                    new VendorContext(
-                                            own.memory(),
-                                            own.frames(),
-                                            own.registers(),
-                                            own.waiter(),
-                                            right,
-                                            own.topology(),
-                                            own.bootOptions(),
-                                            own.release()))
+                                    own.withFirmware(right))
                             .proceed();
                 }),
                 errno("open-6", "has EINVAL for no memory", Errno.ENOMEM, Errno.EINVAL),
@@ -869,18 +853,10 @@ final class VendorSaboteurs {
                 vendor("open-8", "keeps registers when opening fails", "open", call -> {
                     VendorContext own = call.argument(0, VendorContext.class);
                     Set<List<Long>> mapped = new HashSet<>();
-                    VendorContext noting = new VendorContext(
-                            own.memory(),
-                            own.frames(),
-                            (base, size) -> {
+                    VendorContext noting = own.withRegisters((base, size) -> {
                                 mapped.add(List.of(base, (long) size));
                                 return own.registers().map(base, size);
-                            },
-                            own.waiter(),
-                            own.firmware(),
-                            own.topology(),
-                            own.bootOptions(),
-                            own.release());
+                            });
                     try {
                         return call.with(0, noting).proceed();
                     } catch (IommuException e) {
@@ -916,15 +892,7 @@ final class VendorSaboteurs {
                             ? call.proceed()
                             : call.with(
                                             0,
-                                            new VendorContext(
-                                                    own.memory(),
-                                                    own.frames(),
-                                                    own.registers(),
-                                                    own.waiter(),
-                                                    own.firmware(),
-                                                    own.topology(),
-                                                    own.bootOptions(),
-                                                    LinuxRelease.NEWEST))
+                                            own.withRelease(LinuxRelease.NEWEST))
                                     .proceed();
                 }),
                 vendor("open-10", "has an errno for a release that it does not know", "open", call -> {

@@ -14,7 +14,7 @@ final class CountedFrames {
 
     /** Returns a context whose driver gets such frames. */
     VendorContext in(VendorContext context) {
-        return Ports.withFrames(context, new Counted(context.frames()));
+        return context.withFrames(new Counted(context.frames()));
     }
 
     /** Returns how many allocations were asked for. */

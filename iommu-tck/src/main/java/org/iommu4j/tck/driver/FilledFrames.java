@@ -17,7 +17,7 @@ final class FilledFrames extends FramesOver {
 
     /** Returns a context whose driver gets such frames. */
     static VendorContext in(VendorContext context, long word) {
-        return Ports.withFrames(context, new FilledFrames(context, word));
+        return context.withFrames(new FilledFrames(context, word));
     }
 
     @Override

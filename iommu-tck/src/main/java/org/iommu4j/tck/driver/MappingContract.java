@@ -284,7 +284,7 @@ public abstract class MappingContract {
     /** The n-th allocation of a frame fails, for each n, while a run needs tables at every level. */
     private static void assertEveryFailureLeavesNothing(Bench whole, boolean again) {
         FailNth failures = new FailNth();
-        Bench bench = whole.on(context -> Ports.with(context, context.memory(), failures.frames(context.frames())));
+        Bench bench = whole.on(context -> context.withFrames(failures.frames(context.frames())));
         long page = bench.granule();
         long empty = bench.framesInUse();
         long iova = bench.iova() + (bench.iova() >>> 1 & -2 * bench.tableSpan()) - 2 * page;

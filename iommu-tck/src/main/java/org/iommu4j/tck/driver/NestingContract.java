@@ -144,7 +144,7 @@ public abstract class NestingContract {
         SteppedMemory[] memory = new SteppedMemory[1];
         Bench bench = whole.on(context -> {
             memory[0] = new SteppedMemory(context.memory());
-            return Ports.with(context, memory[0], context.frames());
+            return context.withMemory(memory[0]);
         });
         Guest guest = new Guest(bench);
         guest.attached();

@@ -64,7 +64,7 @@ public abstract class OpeningOnMachineContract {
 
     /** Returns ports of the bench's machine over some registers. */
     private static VendorContext ports(Machine machine, Subject subject, RegisterSpace registers) {
-        return Ports.withRegisters(subject.context(machine), registers);
+        return subject.context(machine).withRegisters(registers);
     }
 
     private static Machine anotherMachine(Bench bench) {
@@ -238,7 +238,7 @@ public abstract class OpeningOnMachineContract {
         closed(bench);
         FailNth injector = new FailNth();
         VendorContext context = bench.context();
-        VendorContext failing = Ports.withFrames(context, injector.frames(context.frames()));
+        VendorContext failing = context.withFrames(injector.frames(context.frames()));
         int failures = 0;
         for (int n = 1; n <= MOST_FAILURES; n++) {
             injector.arm(n);
@@ -277,7 +277,7 @@ public abstract class OpeningOnMachineContract {
         closed(bench);
         FailNth injector = new FailNth();
         VendorContext context = bench.context();
-        VendorContext failing = Ports.withWaiter(context, injector.waiter(context.waiter()));
+        VendorContext failing = context.withWaiter(injector.waiter(context.waiter()));
         for (int n = 1; n <= MOST_FAILURES; n++) {
             injector.arm(n);
             Iommu[] opened = new Iommu[1];
@@ -313,7 +313,7 @@ public abstract class OpeningOnMachineContract {
                 return waits.size() <= last ? context.waiter().await(condition, ticks) : condition.getAsBoolean();
             };
             bench.steps().note("open where the unit stops after %d waits", n);
-            VendorContext stopped = Ports.withWaiter(context, stopping);
+            VendorContext stopped = context.withWaiter(stopping);
             if (Errnos.isDone(EnumSet.of(Errno.ETIMEDOUT), () -> vendor(bench).open(stopped))) {
                 break;
             }

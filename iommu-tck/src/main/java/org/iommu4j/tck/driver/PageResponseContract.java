@@ -100,7 +100,7 @@ public abstract class PageResponseContract {
     @Promise("take-2")
     void takingWaitsForNothing(Bench whole) {
         long[] waits = new long[1];
-        Bench bench = whole.on(context -> Ports.withWaiter(context, (condition, ticks) -> {
+        Bench bench = whole.on(context -> context.withWaiter((condition, ticks) -> {
             waits[0]++;
             return context.waiter().await(condition, ticks);
         }));

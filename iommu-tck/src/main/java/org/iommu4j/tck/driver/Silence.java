@@ -11,7 +11,7 @@ final class Silence {
     /** Returns a context whose driver waits for such hardware. */
     VendorContext in(VendorContext context) {
         Waiter waiter = context.waiter();
-        return Ports.withWaiter(context, (condition, ticks) -> !silent && waiter.await(condition, ticks));
+        return context.withWaiter((condition, ticks) -> !silent && waiter.await(condition, ticks));
     }
 
     /** Does something while nothing is answered. */

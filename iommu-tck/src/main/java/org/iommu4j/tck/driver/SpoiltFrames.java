@@ -73,7 +73,7 @@ final class SpoiltFrames implements FrameAllocator {
         private VendorContext context(VendorContext context, int order) {
             memory = new SteppedMemory(context.memory());
             frames = new SpoiltFrames(context.frames(), context.memory(), order);
-            return Ports.with(context, memory, frames);
+            return context.withMemory(memory).withFrames(frames);
         }
 
         /** Asserts that nothing was written to a freed frame. */

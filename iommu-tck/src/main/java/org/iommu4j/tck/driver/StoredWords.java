@@ -18,7 +18,7 @@ final class StoredWords {
         SteppedMemory[] memory = new SteppedMemory[1];
         Bench bench = new Bench(subject.flat().withPorts(context -> {
             memory[0] = new SteppedMemory(context.memory());
-            return Ports.withMemory(context, memory[0]);
+            return context.withMemory(memory[0]);
         }));
         Set<Long> words = new LinkedHashSet<>();
         IommuDomain domain = bench.domain();

@@ -40,7 +40,7 @@ final class TableInterleavings {
 
     private VendorContext step(VendorContext context) {
         memory = new SteppedMemory(context.memory());
-        return Ports.with(context, memory, context.frames());
+        return context.withMemory(memory);
     }
 
     /** Tries all pairs of operations. */
