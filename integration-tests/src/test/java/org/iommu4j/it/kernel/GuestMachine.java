@@ -6,7 +6,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import org.iommu4j.core.DefaultDomainPolicy;
 import org.iommu4j.core.IommuCore;
@@ -14,10 +13,8 @@ import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.machine.UserProcess;
-import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
-import org.iommu4j.sim.vtd.DmarWriter;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.vfio.Vfio;
 import org.iommu4j.vfio.VfioOptions;
@@ -36,12 +33,6 @@ final class GuestMachine {
     /** The second function of {@code qdev3}'s device, an NVMe controller. */
     private static final PciAddress NVME = PciAddress.parse("0000:00:0c.1");
 
-    /** ECAP.SC. */
-    private static final long SNOOP_CONTROL = 1L << 7;
-
-    private static final long SECOND_UNIT = 0xfed9_1000L;
-    private static final int HOST_ADDRESS_WIDTH = 48;
-
     private static final Workbench WORKBENCH = Workbench.create();
     private static final Map<String, MachineDescription> CAPTURED = new ConcurrentHashMap<>();
 
@@ -50,12 +41,8 @@ final class GuestMachine {
     private final IommuCore core;
 
     GuestMachine(Transcript transcript) {
-        this(transcript, describe(transcript.hardware()));
-    }
-
-    private GuestMachine(Transcript transcript, MachineDescription description) {
         this.transcript = transcript;
-        machine = MachineFactory.load().create(description);
+        machine = MachineFactory.load().create(describe(transcript.hardware()));
         core = IommuCore.open(
                 IommuVendors.load().open(machine.vendorContext(transcript.release())),
                 machine.topology(),
@@ -63,52 +50,6 @@ final class GuestMachine {
         if (hasDriver("nvme")) {
             core.group(NVME).orElseThrow().useDefaultDomain(core.device(NVME).orElseThrow());
         }
-    }
-
-    /**
-     * Makes a machine of two units of VT-d, which the guest had only for its driver: a debugger changed snoop control
-     * in the driver's copy of the one unit's ECAP.
-     *
-     * @param others whether the unit of all other functions has snoop control
-     * @param second whether the unit of {@code qdev2} has
-     */
-    static GuestMachine ofTwoUnits(Transcript transcript, boolean others, boolean second) {
-        MachineDescription one = describe(transcript.hardware());
-        TranslationUnitSpec unit = one.units().get(0);
-        PciAddress device = PciAddress.parse(transcript.commandLine().get("qdev2"));
-        Map<String, byte[]> tables = new HashMap<>(one.acpiTables());
-        tables.put(
-                "DMAR",
-                new DmarWriter(HOST_ADDRESS_WIDTH)
-                        .unit(SECOND_UNIT, false)
-                        .endpoint(device.bus(), device.device(), device.function())
-                        .unit(unit.registerBase(), true)
-                        .build());
-        MachineDescription two = one.withUnits(List.of(
-                        withSnoopControl(unit, unit.name(), unit.registerBase(), others),
-                        withSnoopControl(unit, "second", SECOND_UNIT, second)))
-                .withAcpiTables(tables)
-                .withFunctions(one.functions().stream()
-                        .map(function -> function.address().equals(device) ? behindSecond(function) : function)
-                        .toList());
-        return new GuestMachine(transcript, two);
-    }
-
-    private static TranslationUnitSpec withSnoopControl(
-            TranslationUnitSpec unit, String name, long registerBase, boolean has) {
-        Map<String, Long> registers = new HashMap<>(unit.registers());
-        registers.computeIfPresent("ECAP", (ecap, value) -> has ? value | SNOOP_CONTROL : value & ~SNOOP_CONTROL);
-        return new TranslationUnitSpec(
-                unit.provider(), name, unit.segment(), registerBase, unit.registerSize(), registers);
-    }
-
-    private static FunctionDescription behindSecond(FunctionDescription function) {
-        return new FunctionDescription(
-                function.address(),
-                function.upstreamBridge(),
-                function.config(),
-                Optional.of("second"),
-                function.externalFacing());
     }
 
     /** Returns whether the guest had loaded a driver. */
