@@ -25,6 +25,7 @@ import org.iommu4j.amd.acpi.Ivrs;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.MalformedTableException;
+import org.iommu4j.platform.support.TableFrames;
 import org.iommu4j.spi.VendorContext;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;

@@ -6,6 +6,7 @@ import org.iommu4j.amd.fmt.DeviceTableEntry;
 import org.iommu4j.amd.fmt.Gcr3Entry;
 import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.platform.support.TableFrames;
 
 /**
  * A device's GCR3 table, 48882 section 2.2.6.3: a page table's root for each PASID, 0 for requests without one.

@@ -7,6 +7,7 @@ import org.iommu4j.IommuException;
 import org.iommu4j.Prot;
 import org.iommu4j.amd.fmt.GuestPageEntry;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.platform.support.TableFrames;
 
 /**
  * A guest (v2) page table, 48882 section 2.2.6: the processor's own format, with 4 or 5 levels that never change.

@@ -14,6 +14,7 @@ import org.iommu4j.IotlbGather;
 import org.iommu4j.Prot;
 import org.iommu4j.amd.fmt.HostPageEntry;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.platform.support.TableFrames;
 
 /**
  * A host (v1) page table, 48882 section 2.2.3: every page size, FC in every leaf, and a root that grows.
@@ -141,7 +142,7 @@ final class HostPageTable extends PageTable {
      * @throws IommuException ENOMEM
      */
     long tallerRoot(int newLevels) {
-        long spare = frames().take(newLevels - levels());
+        long spare = frames().take(newLevels - levels(), false);
         long below = root();
         for (int level = levels() + 1; level <= newLevels; level++) {
             long next = frames().next(spare);

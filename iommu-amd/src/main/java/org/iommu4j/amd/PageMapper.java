@@ -6,6 +6,7 @@ import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.Prot;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.platform.support.TableFrames;
 
 /**
  * Maps runs of pages in a {@link PageTable}.
@@ -109,7 +110,7 @@ final class PageMapper {
      * Maps a run that needs tables, spans several, or meets entries: checks, allocates frames, then links and stores.
      */
     private void mapSlowly(long iova, long last, int level, long first, long pageSize, int slots) {
-        long stock = frames.take(countMissing(iova, last, level));
+        long stock = frames.take(countMissing(iova, last, level), false);
         long replaced = TableFrames.NONE;
         long leaf = first;
         for (long at = iova; ; ) {

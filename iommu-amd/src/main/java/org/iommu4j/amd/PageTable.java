@@ -4,6 +4,7 @@ package org.iommu4j.amd;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.platform.support.TableFrames;
 
 /**
  * A page table of either format: frames of 512 entries, nine address bits per level, bit 0 present, the address in bits

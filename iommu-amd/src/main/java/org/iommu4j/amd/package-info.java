@@ -7,7 +7,7 @@
  * reg} and {@code acpi}. {@link org.iommu4j.amd.AmdVendor} is the only public class.
  *
  * <ul>
- *   <li>Page tables: {@code TableFrames}; {@code PageTable} with {@code HostPageTable} (v1) and {@code GuestPageTable}
+ *   <li>Page tables: {@code PageTable} with {@code HostPageTable} (v1) and {@code GuestPageTable}
  *       (v2); {@code Retirement}, {@code PageMapper}, {@code PageUnmapper}.
  *   <li>Names and rules: {@code AmdNames}; {@code AmdRules}, the only place for differences between releases of Linux;
  *       {@code DomainIds}.

@@ -23,6 +23,7 @@ import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.Prot;
 import org.iommu4j.platform.support.FramePool;
+import org.iommu4j.platform.support.TableFrames;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;

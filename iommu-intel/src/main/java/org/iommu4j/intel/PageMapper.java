@@ -5,6 +5,7 @@ import org.iommu4j.Errno;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.platform.support.TableFrames;
 
 /**
  * Maps runs of pages in a {@link PageTable}.

@@ -6,6 +6,7 @@ import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.platform.support.TableFrames;
 
 /**
  * A page table of either stage, VT-d 3.6 and 3.7: 3 to 5 levels of 512 entries, with the bits of its format.

@@ -19,6 +19,7 @@ import org.iommu4j.intel.IntelRules.ComparedWidth;
 import org.iommu4j.intel.IntelRules.Comparison;
 import org.iommu4j.intel.IntelRules.TableLevels;
 import org.iommu4j.intel.fmt.PasidEntry;
+import org.iommu4j.platform.support.TableFrames;
 import org.iommu4j.spi.VendorContext;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;

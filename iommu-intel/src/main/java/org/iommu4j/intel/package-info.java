@@ -9,7 +9,7 @@
  *
  * <ul>
  *   <li>Names and rules: {@code IntelNames}; {@code IntelRules}, the rules that changed from release to release.
- *   <li>Page tables: {@code TableFormat}, {@code TableFrames}, {@code PageTable}, {@code Retirement}, {@code
+ *   <li>Page tables: {@code TableFormat}, {@code PageTable}, {@code Retirement}, {@code
  *       PageMapper}, {@code PageUnmapper}.
  *   <li>Registers and commands: {@code UnitCommands}, {@code FaultLog}, {@code DomainIds}.
  *   <li>Caches: {@code DeviceTlb}; {@code Invalidator} with {@code InvalidationQueue} and {@code RegisterInvalidation};

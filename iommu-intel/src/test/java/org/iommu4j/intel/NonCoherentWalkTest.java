@@ -11,6 +11,7 @@ import org.iommu4j.IotlbGather;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.platform.support.FlatMemory;
 import org.iommu4j.platform.support.FramePool;
+import org.iommu4j.platform.support.TableFrames;
 import org.junit.jupiter.api.Test;
 
 /** What a unit finds that walks past the CPU caches: only what was written back is in DRAM. */

@@ -9,6 +9,7 @@ import org.iommu4j.IotlbGather;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.platform.support.FlatMemory;
 import org.iommu4j.platform.support.FramePool;
+import org.iommu4j.platform.support.TableFrames;
 import org.junit.jupiter.api.Test;
 
 /** The walk of a page table, alone and with another thread that changes the table under it. */

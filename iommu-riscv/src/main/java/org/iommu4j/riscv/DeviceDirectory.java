@@ -6,6 +6,7 @@ import java.util.List;
 import org.iommu4j.IommuException;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.platform.support.TableFrames;
 import org.iommu4j.riscv.fmt.DeviceContext;
 
 /**

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 import org.iommu4j.Iommu;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.platform.support.TableFrames;
 import org.iommu4j.spi.VendorContext;
 
 /** What devices and domains of the opened driver share: its rules, units, tags and quarantine. */

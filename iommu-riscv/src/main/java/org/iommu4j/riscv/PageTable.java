@@ -15,6 +15,7 @@ import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.Prot;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.platform.support.TableFrames;
 import org.iommu4j.riscv.fmt.PageEntry;
 import org.iommu4j.riscv.reg.Capabilities;
 

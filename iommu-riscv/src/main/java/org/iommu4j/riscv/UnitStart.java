@@ -9,6 +9,7 @@ import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.platform.Waiter;
+import org.iommu4j.platform.support.TableFrames;
 import org.iommu4j.riscv.fmt.Command;
 import org.iommu4j.riscv.fmt.FaultRecord;
 import org.iommu4j.riscv.reg.Capabilities;

@@ -9,7 +9,7 @@
  * <ul>
  *   <li>Names and rules: {@code RiscvNames}; {@code RiscvRules}, the only place for differences between releases of
  *       Linux; {@code Tags}, the PSCIDs.
- *   <li>Page tables: {@code TableFrames}, {@code PageTable}; {@code Retirement}, {@code PageMapper}, {@code
+ *   <li>Page tables: {@code PageTable}; {@code Retirement}, {@code PageMapper}, {@code
  *       PageUnmapper}.
  *   <li>Unit: {@code UnitMap}, the units and ids as firmware describes them; {@code DeviceDirectory}; {@code
  *       QueueMemory}, {@code CommandQueue}, {@code FaultQueue}; {@code UnitStart}, which turns a unit on and off;
