@@ -100,8 +100,7 @@ class AmdClosingTest {
 
     private AmdIommu open(Waiter waiter) {
         VendorContext context = platform.context();
-        return (AmdIommu) new AmdVendor()
-                .open(context.withWaiter(waiter));
+        return (AmdIommu) new AmdVendor().open(context.withWaiter(waiter));
     }
 
     @Test

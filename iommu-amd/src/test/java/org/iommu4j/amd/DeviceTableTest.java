@@ -150,8 +150,7 @@ class DeviceTableTest {
         platform.efr = 0x8c0 | 1 << 1 | 1 << 4 | 1 << 12 | 2 << 14 | 15L << 32 | 1L << 48;
         InterposedMemory memory = new InterposedMemory(platform.memory);
         VendorContext context = platform.context();
-        AmdIommu iommu = (AmdIommu) new AmdVendor()
-                .open(context.withMemory(memory));
+        AmdIommu iommu = (AmdIommu) new AmdVendor().open(context.withMemory(memory));
         IommuDevice device = iommu.probe(platform.expressFunction(1, 0, 16)).orElseThrow();
         List<IommuDomain> domains = new ArrayList<>();
         for (int i = 0; i < 2; i++) {

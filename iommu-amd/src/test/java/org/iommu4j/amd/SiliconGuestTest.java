@@ -67,7 +67,8 @@ class SiliconGuestTest {
         VendorContext context = machine.vendorContext(release);
         memory = new InterposedMemory(context.memory());
         iommu = (AmdIommu) new AmdVendor()
-                .open(context.withMemory(memory).withBootOptions(context.bootOptions().and("iommu4j.amd=pasids")));
+                .open(context.withMemory(memory)
+                        .withBootOptions(context.bootOptions().and("iommu4j.amd=pasids")));
         PciFunction function = machine.topology().function(BuiltInTopology.GPU).orElseThrow();
         function.config().write(4, 2, 6);
         device = iommu.probe(function).orElseThrow();

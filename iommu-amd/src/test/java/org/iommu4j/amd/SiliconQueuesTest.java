@@ -67,8 +67,7 @@ class SiliconQueuesTest {
     private AmdIommu open(SystemMemory memory, String parameters) {
         function.config().write(4, 2, 6);
         VendorContext context = machine.vendorContext(LinuxRelease.NEWEST);
-        return (AmdIommu) new AmdVendor()
-                .open(context.withMemory(memory).withBootOptions(new BootOptions(parameters)));
+        return (AmdIommu) new AmdVendor().open(context.withMemory(memory).withBootOptions(new BootOptions(parameters)));
     }
 
     private AmdIommu open(String parameters) {

@@ -138,8 +138,7 @@ class SiliconUnitsTest {
     private void open(int segment, MachineDescription description, LinuxRelease release) {
         machine = MachineFactory.load().create(description);
         VendorContext context = machine.vendorContext(release);
-        iommu = (AmdIommu) new AmdVendor()
-                .open(context.withRegisters(registers(context.registers())));
+        iommu = (AmdIommu) new AmdVendor().open(context.withRegisters(registers(context.registers())));
         devices = new IommuDevice[2];
         endpoints = new Endpoint[2];
         for (int i = 0; i < 2; i++) {

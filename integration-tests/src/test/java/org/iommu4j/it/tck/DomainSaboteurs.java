@@ -149,12 +149,15 @@ final class DomainSaboteurs {
         return new Saboteur(
                 "domain-3",
                 about,
-                subject -> subject.withPorts(context -> context.withMemory(new AllocatingMemory(context.memory(), loads, stores)).withWaiter(waits
-                                ? (condition, ticks) -> {
-                                    AllocatingMemory.sink = new long[1];
-                                    return context.waiter().await(condition, ticks);
-                                }
-                                : context.waiter())),
+                subject -> subject.withPorts(context -> context.withMemory(
+                                new AllocatingMemory(context.memory(), loads, stores))
+                        .withWaiter(
+                                waits
+                                        ? (condition, ticks) -> {
+                                            AllocatingMemory.sink = new long[1];
+                                            return context.waiter().await(condition, ticks);
+                                        }
+                                        : context.waiter())),
                 subject -> subject.traits().has(Ability.COMPLETION));
     }
 

@@ -152,10 +152,7 @@ final class PortSaboteurs {
                 }
                 return window;
             };
-            return call.with(
-                            0,
-                            ports.withRegisters(registers))
-                    .proceed();
+            return call.with(0, ports.withRegisters(registers)).proceed();
         });
     }
 

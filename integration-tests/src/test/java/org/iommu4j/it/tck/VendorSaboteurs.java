@@ -805,10 +805,7 @@ final class VendorSaboteurs {
                         VendorContext own = call.argument(0, VendorContext.class);
                         first.compareAndSet(null, own);
                         VendorContext shared = first.get();
-                        return call.with(
-                                        0,
-                                        own.withFrames(shared.frames()))
-                                .proceed();
+                        return call.with(0, own.withFrames(shared.frames())).proceed();
                     }));
                 }),
                 Saboteur.of("open-2", "is one driver for all platforms", () -> {
@@ -839,10 +836,7 @@ final class VendorSaboteurs {
                     VendorContext own = call.argument(0, VendorContext.class);
                     FirmwareTables right =
                             signature -> own.firmware().table(signature).map(VendorSaboteurs::summed);
-                    return call.with(
-                                    0,
-                                    own.withFirmware(right))
-                            .proceed();
+                    return call.with(0, own.withFirmware(right)).proceed();
                 }),
                 errno("open-6", "has EINVAL for no memory", Errno.ENOMEM, Errno.EINVAL),
                 leak("open-6", Errno.ENOMEM),
@@ -854,9 +848,9 @@ final class VendorSaboteurs {
                     VendorContext own = call.argument(0, VendorContext.class);
                     Set<List<Long>> mapped = new HashSet<>();
                     VendorContext noting = own.withRegisters((base, size) -> {
-                                mapped.add(List.of(base, (long) size));
-                                return own.registers().map(base, size);
-                            });
+                        mapped.add(List.of(base, (long) size));
+                        return own.registers().map(base, size);
+                    });
                     try {
                         return call.with(0, noting).proceed();
                     } catch (IommuException e) {
@@ -890,10 +884,7 @@ final class VendorSaboteurs {
                     VendorContext own = call.argument(0, VendorContext.class);
                     return call.target(IommuVendor.class).supports(own.release())
                             ? call.proceed()
-                            : call.with(
-                                            0,
-                                            own.withRelease(LinuxRelease.NEWEST))
-                                    .proceed();
+                            : call.with(0, own.withRelease(LinuxRelease.NEWEST)).proceed();
                 }),
                 vendor("open-10", "has an errno for a release that it does not know", "open", call -> {
                     try {

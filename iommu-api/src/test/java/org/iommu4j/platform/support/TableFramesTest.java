@@ -73,7 +73,8 @@ class TableFramesTest {
     void ofAChainThatCantBeMadeNoFrameIsKept() {
         assertThatThrownBy(() -> frames.take(FRAMES + 1, false))
                 .isInstanceOfSatisfying(
-                        IommuException.class, refusal -> assertThat(refusal.errno()).isEqualTo(Errno.ENOMEM));
+                        IommuException.class,
+                        refusal -> assertThat(refusal.errno()).isEqualTo(Errno.ENOMEM));
         assertThat(pool.inUse()).isZero();
     }
 }

@@ -36,8 +36,7 @@ final class NthFailure {
 
     /** Has frames run out. */
     static NthFailure ofFrames(Subject subject) {
-        return new NthFailure(
-                subject, (context, failures) -> context.withFrames(failures.frames(context.frames())));
+        return new NthFailure(subject, (context, failures) -> context.withFrames(failures.frames(context.frames())));
     }
 
     /** Has frames run out, waits time out and registers read all ones. */

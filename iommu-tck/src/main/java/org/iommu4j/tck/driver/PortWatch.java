@@ -43,7 +43,9 @@ final class PortWatch {
     VendorContext in(VendorContext context) {
         Waiter waiter = context.waiter();
         RegisterSpace registers = context.registers();
-        return context.withWaiter((condition, ticks) -> await(waiter, condition, ticks)).withRegisters((base, size) -> new Window(registers.map(base, size), size)).withMemory(watched(context.memory()));
+        return context.withWaiter((condition, ticks) -> await(waiter, condition, ticks))
+                .withRegisters((base, size) -> new Window(registers.map(base, size), size))
+                .withMemory(watched(context.memory()));
     }
 
     private SystemMemory watched(SystemMemory memory) {
