@@ -26,6 +26,7 @@ import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.platform.support.TableFrames;
+import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.VendorContext;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -44,6 +45,8 @@ final class AmdIommu implements Iommu {
     /** Whether guest tables take PASIDs: no release of Linux does it, {@code iommu4j.amd=pasids} does. */
     private final boolean attachesPasids;
 
+    private final boolean remapsInterrupts;
+
     private final Map<Integer, DeviceTable> tables = new HashMap<>();
     private final Map<PciAddress, AmdDevice> devices = new HashMap<>();
     private final Set<AmdDomain> domains = new LinkedHashSet<>();
@@ -56,6 +59,11 @@ final class AmdIommu implements Iommu {
         this.state = new DriverState(this, rules, units, features, context.memory(), context.frames(), domains::remove);
         this.attacher = new Attacher(state);
         this.attachesPasids = features.knowsPasids() && context.bootOptions().has(CommandBuffer.PARAMETER, "pasids");
+        IoApics ioApics = IoApics.of(
+                rules.southBridge(), map, context.firmware(), context.topology(), context.bootOptions());
+        ioApics.warnings().forEach(warning -> LOG.warn("{}", warning));
+        this.remapsInterrupts =
+                ioApics.remaps() == Answer.YES && context.bootOptions().interruptRemapping();
     }
 
     /** Opens; see {@link org.iommu4j.spi.IommuVendor#open}. */
@@ -167,7 +175,7 @@ final class AmdIommu implements Iommu {
                     table,
                     requesterIds(index, address, dmaAliases, table),
                     map.reservedRegions(address, features.htRangeTranslated()),
-                    map.interruptRemapping() && context.bootOptions().interruptRemapping(),
+                    remapsInterrupts,
                     services,
                     Math.min(features.pasids(), services.pasids()));
             devices.put(address, device);

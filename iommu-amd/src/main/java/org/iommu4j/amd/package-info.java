@@ -16,7 +16,7 @@
  *   <li>Caches and device tables: {@code DeviceServices}, {@code DeviceTlb}; {@code DeviceTable}, which the units of a
  *       segment share; {@code Gcr3Table}.
  *   <li>Unit: {@code PageRequestSink}, {@code PprLog}, {@code AmdUnit}; {@code UnitMap}, the units as firmware
- *       describes them.
+ *       describes them; {@code IoApics}, whether Linux remaps interrupts.
  *   <li>Device: {@code DriverState}, {@code Requester}, {@code DevicePageRequests}; {@code AttachmentList}, {@code
  *       DomainState}; {@code AmdDevice}.
  *   <li>Domain: {@code Attacher}, which moves devices by device table entries and GCR3 tables; {@code AmdDomain},
@@ -81,7 +81,9 @@
  *   <li>Page requests without PASID, and those for execution or with privilege: they are answered as invalid, as in
  *       Linux.
  *   <li>Messages of interrupts: logs are read on demand.
- *   <li>Interrupt remapping tables, and therefore the guest virtual APIC.
+ *   <li>Interrupt remapping tables, and therefore the guest virtual APIC. Whether interrupts are remapped is known,
+ *       but for two kinds of machines: laptops for which Linux has I/O APICs of its own ({@code ivrs_ioapic_quirks}),
+ *       and Hygon's family 18h, whose south bridge may be at 00:0b.0 before 7.3.
  *   <li>SNP, memory encryption, performance counters.
  *   <li>Exclusion range registers, as in Linux, which maps those ranges one to one instead.
  *   <li>Devices that are not on PCI, except for their ids.
