@@ -49,7 +49,8 @@ record AmdRules(
         boolean flushCapability,
         boolean nestParents,
         boolean passThroughEntryWrong,
-        SouthBridge southBridge) {
+        SouthBridge southBridge,
+        Snp snp) {
     /** Where firmware says that there are no host (v1) tables, so that every domain has guest (v2) tables. */
     enum HostTablesOff implements RuleValue {
         /** It is not asked. */
@@ -84,6 +85,32 @@ record AmdRules(
         private final String words;
 
         SouthBridge(String words) {
+            this.words = words;
+        }
+
+        @Override
+        public String words() {
+            return words;
+        }
+    }
+
+    /** What SNP, where CPUs and firmware have it, forbids. */
+    enum Snp implements RuleValue {
+        /** Nothing: nobody turns it on in the units. */
+        LEFT_OFF("nothing: it is left off in the units"),
+        /** Identity domains, which can't be allocated, and PASIDs. */
+        NO_IDENTITY("an identity domain, which can't be allocated (EINVAL), and PASIDs; it is left off where identity "
+                + "or v2 is the default"),
+        /** The same, but identity domains are refused when a device is attached. */
+        NO_IDENTITY_ATTACHED("attaching an identity domain (EINVAL), and PASIDs; it is left off where identity or v2 "
+                + "is the default"),
+        /** The same, unless all units can do with Mode 0. */
+        UNLESS_MODE_0("attaching an identity domain (EINVAL), and PASIDs, unless all units have SNPPageMode0Sup; else "
+                + "it is left off where identity or v2 is the default");
+
+        private final String words;
+
+        Snp(String words) {
             this.words = words;
         }
 
@@ -261,7 +288,17 @@ record AmdRules(
                     .since("6.12.110", SouthBridge.ALL_LISTED, READ)
                     .since("7.2.12", SouthBridge.ALL_LISTED, READ)
                     .since("7.3", SouthBridge.BY_CLASS, OBSERVED, "04fee302fac7", "854056480f92", "16f52863b2ec")
-                    .witnessedBy("IoApicsTest#whichIoApicMustBeTheSouthBridges"));
+                    .witnessedBy("IoApicsTest#whichIoApicMustBeTheSouthBridges"),
+            ReleaseRule.of(
+                            "snp",
+                            "What SNP forbids, where it is on, because device table entries need host tables "
+                                    + "(iommu_snp_enable).",
+                            Snp.LEFT_OFF,
+                            READ)
+                    .since("6.9", Snp.NO_IDENTITY, INFERRED, "04d65a9dbb33")
+                    .since("6.13", Snp.NO_IDENTITY_ATTACHED, INFERRED)
+                    .since("7.3", Snp.UNLESS_MODE_0, READ, "cb2860ad6c4f")
+                    .witnessedBy("SnpTest#whatAReleaseForbidsWithSnp"));
 
     /**
      * Returns the levels that v1 tables may have, 0 when there can be none.
