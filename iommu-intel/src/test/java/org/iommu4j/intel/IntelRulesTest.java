@@ -4,6 +4,7 @@ package org.iommu4j.intel;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import org.iommu4j.AttachResult;
@@ -21,6 +22,9 @@ import org.iommu4j.Prot;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
 import org.iommu4j.intel.acpi.DmarBytes;
 import org.iommu4j.intel.nesting.FirstStageTable;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.HostDescription;
+import org.iommu4j.spi.RegisterValues;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -761,5 +765,30 @@ class IntelRulesTest {
                 .isEqualTo(none);
         assertThat(host.iommu.allocate(DomainType.BLOCKED, host.first).cacheCoherencyEnforcement())
                 .isEqualTo(none);
+    }
+
+    // ---- firmware ---------------------------------------------------------------------------------------------------
+
+    @ParameterizedTest
+    @CsvSource({"7.2, 8, true", "7.3, 8, false", "7.3, 7, true", "7.3, 13, false"})
+    void firmwareMayForbidRemappingSince73(String release, int flags, boolean used) {
+        Bench bench = Bench.single(Bench.CAP_LARGE, Bench.ECAP_SC);
+        bench.dmar = new DmarBytes(48, flags).drhd(true, 0, 0xfed90000L).bytes();
+        bench.release = LinuxRelease.named(release);
+        bench.commandLine = "intel_iommu=on";
+        HostDescription described = new IntelVendor()
+                .describe(
+                        signature -> Optional.of(bench.dmar),
+                        () -> List.of(bench.function(OTHER, 0x020000)),
+                        RegisterValues.UNKNOWN,
+                        bench.release);
+        assertThat(described.devices().get(0).translated()).isEqualTo(Answer.of(used));
+        if (used) {
+            bench.open().close();
+            return;
+        }
+        assertThat(described.warnings()).anyMatch(warning -> warning.contains("firmware wants DMA not to be remapped"));
+        assertErrno(Errno.ENODEV, bench::open);
+        assertThat(bench.pool.inUse()).isZero();
     }
 }
