@@ -194,7 +194,7 @@ record AmdRules(
                                     + "a PASID.",
                             false,
                             READ)
-                    .since("6.12.117", true, READ)
+                    .since("6.12.42", true, READ)
                     .since("6.17", true, READ)
                     .witnessedBy("GuestTablesTest#theTopAddressBitIsLeftAloneSince617"),
             ReleaseRule.of("dirtyTracking", "Domains can record written pages (amd_dirty_ops).", false, READ)

@@ -302,6 +302,7 @@ record IntelRules(
                             "A first stage's PASID entry has NXE set, without which XD is reserved.",
                             false,
                             READ)
+                    .since("6.1.16", true, READ)
                     .since("6.2.12", true, READ)
                     .since("6.3", true, READ, "e06d24435596")
                     .since("6.11", false, READ, "e995fcde6070")
