@@ -35,7 +35,7 @@ final class RimtMap implements UnitMap {
         this.rimt = rimt;
         this.unread = RiscvRules.of(release).readsRimt()
                 ? Optional.empty()
-                : Optional.of("the driver of Linux " + release + " knows device trees only");
+                : Optional.of("Linux's driver before 6.18 knows device trees only");
         Set<Object> seen = new HashSet<>();
         List<String> hardwareIds = new ArrayList<>();
         for (RimtNode.Unit node : rimt.units()) {

@@ -216,6 +216,12 @@ final class PortKits {
                             signature ->
                                     Optional.ofNullable(tables.get(signature)).map(byte[]::clone));
         }
+
+        @Override
+        protected Optional<FirmwareTables> newTree(byte[] deviceTree) {
+            return Optional.of(
+                    SABOTAGE.get().of(FirmwareTables.class, FirmwareTables.of(Map.of(), Optional.of(deviceTree))));
+        }
     }
 
     /** Of configuration space. */

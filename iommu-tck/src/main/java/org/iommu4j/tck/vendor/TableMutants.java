@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.tck.vendor;
 
+import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.Random;
 import org.iommu4j.platform.AcpiTable;
 
-/** Damages ACPI tables. */
+/** Damages tables: those of ACPI, and device trees, which have a length too, in the other byte order, and no checksum. */
 final class TableMutants {
     private static final int LENGTH = 4;
     private static final int CHECKSUM = 9;
     private static final int MOST_BYTES = 1 << 12;
 
+    private static final int TREE = 0xd00dfeed;
+
     private TableMutants() {}
+
+    private static boolean isTree(byte[] table) {
+        return table.length >= Integer.BYTES && ByteBuffer.wrap(table).getInt() == TREE;
+    }
 
     /** Returns a table with its first bytes only; its header declares that length. */
     static byte[] cut(byte[] table, int length) {
@@ -22,7 +29,8 @@ final class TableMutants {
     static byte[] sealed(byte[] table) {
         byte[] right = table.clone();
         for (int i = 0; i < 4 && LENGTH + i < right.length; i++) {
-            right[LENGTH + i] = (byte) (right.length >>> (8 * i));
+            int shift = isTree(table) ? 24 - 8 * i : 8 * i;
+            right[LENGTH + i] = (byte) (right.length >>> shift);
         }
         return summed(right);
     }
@@ -30,7 +38,7 @@ final class TableMutants {
     /** Returns a table with the checksum put right. */
     static byte[] summed(byte[] table) {
         byte[] right = table.clone();
-        if (right.length > CHECKSUM) {
+        if (right.length > CHECKSUM && !isTree(table)) {
             right[CHECKSUM] = 0;
             int sum = 0;
             for (byte each : right) {
@@ -41,7 +49,7 @@ final class TableMutants {
         return right;
     }
 
-    /** Returns a table with a wrong checksum and no other change. */
+    /** Returns an ACPI table with a wrong checksum and no other change. */
     static byte[] wronglySummed(byte[] table) {
         byte[] wrong = table.clone();
         wrong[CHECKSUM]++;
