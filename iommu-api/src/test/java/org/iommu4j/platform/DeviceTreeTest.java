@@ -13,6 +13,7 @@ import java.util.Optional;
 import java.util.Random;
 import java.util.function.IntFunction;
 import org.iommu4j.platform.DeviceTree.Node;
+import org.iommu4j.platform.support.FirmwareBytes;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -247,7 +248,7 @@ class DeviceTreeTest {
         FirmwareTables tables = signature -> Optional.empty();
         assertThat(tables.deviceTree()).isEmpty();
         byte[] tree = tree();
-        FirmwareTables both = FirmwareTables.of(Map.of("RIMT", new byte[36]), Optional.of(tree));
+        FirmwareTables both = new FirmwareBytes(Map.of("RIMT", new byte[36]), Optional.of(tree));
         assertThat(both.table("RIMT")).isPresent();
         both.deviceTree().orElseThrow()[0] = 0;
         assertThat(both.deviceTree().orElseThrow()).isEqualTo(tree);

@@ -13,6 +13,7 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.device.NamedDevice;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.Waiter;
+import org.iommu4j.platform.support.FirmwareBytes;
 import org.iommu4j.platform.support.FlatMemory;
 import org.iommu4j.platform.support.FramePool;
 import org.iommu4j.riscv.acpi.RimtBytes;
@@ -77,8 +78,8 @@ final class Bench {
         unit = new UnitDouble(BASE, settings.capabilities, memory);
         settings.unit.accept(unit);
         FirmwareTables firmware = settings.tree
-                ? FirmwareTables.of(Map.of(), Optional.of(tree(settings)))
-                : FirmwareTables.of(Map.of("RIMT", rimt(settings)), Optional.empty());
+                ? new FirmwareBytes(Map.of(), Optional.of(tree(settings)))
+                : new FirmwareBytes(Map.of("RIMT", rimt(settings)), Optional.empty());
         LinuxRelease linux = LinuxRelease.of(release);
         try {
             iommu = RiscvIommu.open(

@@ -18,6 +18,7 @@ import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.support.FirmwareBytes;
 import org.iommu4j.riscv.dt.TreeBytes;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
@@ -239,7 +240,7 @@ class RiscvVendorTest {
                 .text("compatible", "arm,smmu-v3")
                 .end()
                 .tree();
-        FirmwareTables firmware = FirmwareTables.of(Map.of(), Optional.of(other));
+        FirmwareTables firmware = new FirmwareBytes(Map.of(), Optional.of(other));
         assertThat(vendor.claims(firmware)).isFalse();
         HostFacts facts = HostFacts.of(firmware, List::of, RegisterValues.UNKNOWN);
         assertThatThrownBy(() -> vendor.describe(facts, LinuxRelease.NEWEST))
@@ -247,7 +248,7 @@ class RiscvVendorTest {
                 .hasMessageContaining("nothing of this host");
         byte[] damaged = Hosts.twoUnitsInTree().deviceTree().orElseThrow();
         damaged[7]--;
-        assertThat(vendor.claims(FirmwareTables.of(Map.of(), Optional.of(damaged))))
+        assertThat(vendor.claims(new FirmwareBytes(Map.of(), Optional.of(damaged))))
                 .as("damaged, but it names a unit")
                 .isTrue();
     }

@@ -17,6 +17,7 @@ import org.iommu4j.pci.PciFunction;
 import org.iommu4j.pci.PciTopology;
 import org.iommu4j.platform.DeviceTree;
 import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.support.FirmwareBytes;
 import org.iommu4j.sim.pcie.SimulatedFunction;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.Answer;
@@ -116,7 +117,7 @@ public final class VendorBench extends Account {
     public static FirmwareTables firmware(Map<String, byte[]> tables) {
         Map<String, byte[]> acpi = new LinkedHashMap<>(tables);
         Optional<byte[]> tree = Optional.ofNullable(acpi.remove(DeviceTree.NAME));
-        return FirmwareTables.of(acpi, tree);
+        return new FirmwareBytes(acpi, tree);
     }
 
     /** Returns the machine's firmware with the vendor's table replaced. */

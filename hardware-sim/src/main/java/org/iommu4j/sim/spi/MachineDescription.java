@@ -7,6 +7,7 @@ import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.platform.Architecture;
 import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.support.FirmwareBytes;
 import org.iommu4j.spi.BootOptions;
 
 /**
@@ -215,6 +216,6 @@ public record MachineDescription(
 
     /** Returns the tables and the device tree as a driver sees them. */
     public FirmwareTables firmware() {
-        return FirmwareTables.of(acpiTables, deviceTree);
+        return new FirmwareBytes(acpiTables, deviceTree);
     }
 }

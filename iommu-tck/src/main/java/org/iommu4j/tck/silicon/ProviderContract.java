@@ -21,6 +21,7 @@ import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.support.FirmwareBytes;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
@@ -314,7 +315,7 @@ public abstract class ProviderContract {
     private static FirmwareTables firmware(MachineDescription machine, Random random) {
         Map<String, byte[]> tables = new HashMap<>();
         machine.acpiTables().forEach((signature, table) -> tables.put(signature, perhapsDamaged(table, random)));
-        return FirmwareTables.of(tables, machine.deviceTree().map(tree -> perhapsDamaged(tree, random)));
+        return new FirmwareBytes(tables, machine.deviceTree().map(tree -> perhapsDamaged(tree, random)));
     }
 
     private static byte[] perhapsDamaged(byte[] table, Random random) {
