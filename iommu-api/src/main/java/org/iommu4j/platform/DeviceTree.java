@@ -67,6 +67,11 @@ public final class DeviceTree {
 
     // --- reading ---
 
+    /** Returns whether bytes begin as those of a device tree. */
+    public static boolean recognises(byte[] bytes) {
+        return bytes.length >= Integer.BYTES && ByteBuffer.wrap(bytes).getInt() == MAGIC;
+    }
+
     /**
      * Reads a tree.
      *
@@ -78,7 +83,7 @@ public final class DeviceTree {
             throw malformed(0, bytes.length + " bytes, expected a header of " + HEADER_BYTES);
         }
         ByteBuffer buffer = ByteBuffer.wrap(bytes.clone());
-        if (buffer.getInt(0) != MAGIC) {
+        if (!recognises(bytes)) {
             throw malformed(0, "the magic number is not that of a device tree");
         }
         long size = u32(buffer, TOTAL_SIZE);

@@ -1,24 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.tck.vendor;
 
-import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.Random;
 import org.iommu4j.platform.AcpiTable;
+import org.iommu4j.platform.DeviceTree;
 
-/** Damages tables: those of ACPI, and device trees, which have a length too, in the other byte order, and no checksum. */
+/** Damages ACPI tables, and device trees, whose length is in the other byte order and which have no checksum. */
 final class TableMutants {
     private static final int LENGTH = 4;
     private static final int CHECKSUM = 9;
     private static final int MOST_BYTES = 1 << 12;
 
-    private static final int TREE = 0xd00dfeed;
-
     private TableMutants() {}
-
-    private static boolean isTree(byte[] table) {
-        return table.length >= Integer.BYTES && ByteBuffer.wrap(table).getInt() == TREE;
-    }
 
     /** Returns a table with its first bytes only; its header declares that length. */
     static byte[] cut(byte[] table, int length) {
@@ -29,7 +23,7 @@ final class TableMutants {
     static byte[] sealed(byte[] table) {
         byte[] right = table.clone();
         for (int i = 0; i < 4 && LENGTH + i < right.length; i++) {
-            int shift = isTree(table) ? 24 - 8 * i : 8 * i;
+            int shift = DeviceTree.recognises(table) ? 24 - 8 * i : 8 * i;
             right[LENGTH + i] = (byte) (right.length >>> shift);
         }
         return summed(right);
@@ -38,7 +32,7 @@ final class TableMutants {
     /** Returns a table with the checksum put right. */
     static byte[] summed(byte[] table) {
         byte[] right = table.clone();
-        if (right.length > CHECKSUM && !isTree(table)) {
+        if (right.length > CHECKSUM && !DeviceTree.recognises(table)) {
             right[CHECKSUM] = 0;
             int sum = 0;
             for (byte each : right) {
