@@ -327,8 +327,9 @@ class IommuGroupTest {
         List<IommuDevice> devices = List.of(mockDevice(), mockDevice(), mockDevice());
         IommuDomain old = mockDomain();
         IommuDomain target = mockDomain();
-        IommuGroup group = new IommuGroup(7, devices);
-        group.start(old);
+        IommuGroup group = new IommuGroup(7, devices, false);
+        when(driver.allocate(DomainType.DMA, devices.get(0))).thenReturn(old);
+        group.start(DefaultDomainPolicy.DMA);
         when(target.attach(devices.get(1))).thenReturn(AttachResult.incompatible("no"));
 
         assertThat(group.attach(target).attached()).isFalse();
@@ -448,8 +449,9 @@ class IommuGroupTest {
         List<IommuDevice> devices = List.of(mockDevice(), mockDevice());
         IommuDomain old = mockDomain();
         IommuDomain target = mockDomain();
-        IommuGroup group = new IommuGroup(7, devices);
-        group.start(old);
+        IommuGroup group = new IommuGroup(7, devices, false);
+        when(driver.allocate(DomainType.DMA, devices.get(0))).thenReturn(old);
+        group.start(DefaultDomainPolicy.DMA);
         when(target.attach(devices.get(1))).thenReturn(AttachResult.incompatible("no"));
         when(old.attach(devices.get(0))).thenThrow(new IommuException(Errno.EIO, "broken"));
         doThrow(new IommuException(Errno.EINVAL, "not here")).when(target).detach(devices.get(1));

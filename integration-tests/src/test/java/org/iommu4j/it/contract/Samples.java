@@ -278,7 +278,7 @@ final class Samples {
         add(new DmaProgram.Read(0, 1, false), CacheGeometry.ORDINARY, EvictionPolicy.LEAST_RECENTLY_USED);
         add((IntPredicate) number -> true, (BooleanSupplier) () -> true, (Predicate<Object>) object -> true);
         add((Runnable) () -> {}, new IllegalStateException("a cause"), Optional.empty(), Set.of(), List.of());
-        add(AcpiTable.parse("TEST", acpiTable()), new CoherentBuffer(0, 0, 4096), new NoFindings());
+        add(AcpiTable.parse("TEST", acpiTable()), nic.allocateCoherent(4096), new NoFindings());
         add(
                 new DmaMap(DmaMap.SIZE, 1, 0x10_0000, 0x10_0000, 0x1000),
                 new DmaUnmap(DmaUnmap.SIZE, 0, 0x10_0000, 0x1000, null),
