@@ -25,6 +25,7 @@ final class RandomVfioSequences {
     private final Random random;
     private final int functions;
     private final List<VfioCall> calls = new ArrayList<>();
+    private int main;
 
     /**
      * Makes sequences.
@@ -39,6 +40,7 @@ final class RandomVfioSequences {
     /** Returns the next sequence, of up to {@code most} calls. */
     VfioSequence next(int most) {
         calls.clear();
+        main = random.nextInt(functions);
         if (chance(90)) {
             begin();
         }
@@ -51,7 +53,7 @@ final class RandomVfioSequences {
 
     /** Opens a container with a group and a device, as most programs do. */
     private void begin() {
-        int group = group();
+        int group = main;
         add(Kind.OPEN_CONTAINER, 0);
         add(Kind.OPEN_GROUP, group);
         add(Kind.SET_CONTAINER, group, 0);
@@ -155,9 +157,9 @@ final class RandomVfioSequences {
         return chance(90) ? 0 : random.nextInt(CONTAINERS);
     }
 
-    /** Two groups more often than others. */
+    /** One group more often than others, and one device likewise. */
     private int group() {
-        return random.nextInt(chance(70) ? 2 : functions);
+        return chance(75) ? main : random.nextInt(functions);
     }
 
     private int device() {
