@@ -97,7 +97,8 @@ public final class DmaApi implements AutoCloseable {
                     space(group),
                     parameters,
                     core.untrusted(id),
-                    new DmaDevice.Machine(memory, frames, bounce, parameters.coherent() ? null : coherentPool(), options),
+                    new DmaDevice.Machine(
+                            memory, frames, bounce, parameters.coherent() ? null : coherentPool(), options),
                     this::unbound);
             synchronized (lock) {
                 this.bound++;

@@ -208,8 +208,7 @@ public final class DmaDevice implements AutoCloseable {
             if (iova == IovaAllocator.NONE) {
                 throw new IommuException(Errno.ENOMEM, noIova(total));
             }
-            addresses.mapPieces(
-                    iova, list.mappedStarts(), list.mappedLengths(), list.pieces(), total, prot(direction));
+            addresses.mapPieces(iova, list.mappedStarts(), list.mappedLengths(), list.pieces(), total, prot(direction));
             list.finish(iova, boundary, parameters.maxSegmentSize());
         }
         mappings.incrementAndGet();
@@ -532,8 +531,7 @@ public final class DmaDevice implements AutoCloseable {
         } else {
             long total = Arrays.stream(lengths).sum();
             dmaAddress = take(addresses, total);
-            addresses.mapPieces(
-                    dmaAddress, starts, lengths, starts.length, total, prot(DmaDirection.BIDIRECTIONAL));
+            addresses.mapPieces(dmaAddress, starts, lengths, starts.length, total, prot(DmaDirection.BIDIRECTIONAL));
         }
         mappings.incrementAndGet();
         return new CoherentBuffer(this, origin, starts, lengths, dmaAddress, size);

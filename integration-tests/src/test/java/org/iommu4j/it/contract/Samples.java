@@ -58,7 +58,6 @@ import org.iommu4j.capability.GuestTable;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.core.PciIsolation;
 import org.iommu4j.device.NamedDevice;
-import org.iommu4j.dma.CoherentBuffer;
 import org.iommu4j.dma.DmaApi;
 import org.iommu4j.dma.DmaDevice;
 import org.iommu4j.host.CaptureFiles;
@@ -199,7 +198,8 @@ final class Samples {
         add(factory, machine, process, core, dma, nic, vfio, device, group, container, guest);
         add(core.group(NIC).orElseThrow(), core.group(BuiltInTopology.GPU).orElseThrow());
         add(guest.createVfioDevice(), guest.createVcpu(machine.processors().get(0)));
-        Type1Options options = new Type1Options(false, true, 10, NoSnoopBlocking.BY_DOMAIN, Errno.EINVAL, true, true, true);
+        Type1Options options =
+                new Type1Options(false, true, 10, NoSnoopBlocking.BY_DOMAIN, Errno.EINVAL, true, true, true);
         add(options, new Type1Iommu(true, process, options));
         addIommufd(factory);
         addSilicon(factory);

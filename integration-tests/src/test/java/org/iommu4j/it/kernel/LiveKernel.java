@@ -49,9 +49,8 @@ final class LiveKernel implements AutoCloseable {
             .toList();
 
     /** The functions that a kernel's driver is bound to. */
-    static final List<PciAddress> KERNELS = Stream.of("0000:00:09.0", "0000:00:0c.1")
-            .map(PciAddress::parse)
-            .toList();
+    static final List<PciAddress> KERNELS =
+            Stream.of("0000:00:09.0", "0000:00:0c.1").map(PciAddress::parse).toList();
 
     private static final int SEQUENCES_BYTES = 16 << 20;
     private static final int DISK_BYTES = 2 * SEQUENCES_BYTES;
@@ -108,8 +107,10 @@ final class LiveKernel implements AutoCloseable {
         Process shell = null;
         Path directory = null;
         try {
-            directory = Files.createTempDirectory("iommu4j-kernel-" + ProcessHandle.current().pid() + "-");
-            try (RandomAccessFile disk = new RandomAccessFile(directory.resolve("disk").toFile(), "rw")) {
+            directory = Files.createTempDirectory(
+                    "iommu4j-kernel-" + ProcessHandle.current().pid() + "-");
+            try (RandomAccessFile disk =
+                    new RandomAccessFile(directory.resolve("disk").toFile(), "rw")) {
                 disk.setLength(DISK_BYTES);
             }
             try (ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
@@ -150,8 +151,8 @@ final class LiveKernel implements AutoCloseable {
         arguments.addAll(List.of("-serial", "chardev:answers"));
         arguments.addAll(List.of("-kernel", folder.resolve("vmlinuz").toString()));
         arguments.addAll(List.of("-initrd", folder.resolve("initramfs").toString()));
-        String functions = String.join(
-                ",", FUNCTIONS.stream().map(PciAddress::toString).toList());
+        String functions =
+                String.join(",", FUNCTIONS.stream().map(PciAddress::toString).toList());
         arguments.addAll(List.of(
                 "-append",
                 "console=ttyS0,115200 loglevel=5 mitigations=off tsc=reliable no_timer_check panic=-1 "
@@ -159,8 +160,7 @@ final class LiveKernel implements AutoCloseable {
         return arguments;
     }
 
-    private static SocketChannel accept(ServerSocketChannel server, Process shell, Path directory)
-            throws IOException {
+    private static SocketChannel accept(ServerSocketChannel server, Process shell, Path directory) throws IOException {
         server.configureBlocking(false);
         for (int waited = 0; waited < 200; waited++) {
             SocketChannel accepted = server.accept();
@@ -268,7 +268,10 @@ final class LiveKernel implements AutoCloseable {
 
     /** Returns the kernel's messages that no correct kernel prints. */
     List<String> complaints() {
-        return read("messages").lines().filter(line -> COMPLAINT.matcher(line).find()).toList();
+        return read("messages")
+                .lines()
+                .filter(line -> COMPLAINT.matcher(line).find())
+                .toList();
     }
 
     private String read(String name) {

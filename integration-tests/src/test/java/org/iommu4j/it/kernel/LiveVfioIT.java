@@ -160,8 +160,8 @@ class LiveVfioIT {
 
         /** Returns our answers; behind them what was wrong at the end, or went wrong. */
         private List<String> perform(VfioSequence sequence) {
-            SimulatedVfio vfio = new SimulatedVfio(
-                    machine, kernel.release(), LiveKernel.FUNCTIONS, LiveKernel.KERNELS, sequence);
+            SimulatedVfio vfio =
+                    new SimulatedVfio(machine, kernel.release(), LiveKernel.FUNCTIONS, LiveKernel.KERNELS, sequence);
             List<String> answers = vfio.perform(sequence.calls());
             try {
                 vfio.exit();
@@ -199,9 +199,13 @@ class LiveVfioIT {
     private record Difference(VfioSequence sequence, List<String> theirs, List<String> ours) {
         @Override
         public String toString() {
-            StringBuilder text = new StringBuilder("\n" + sequence.with(List.of()).text(0));
+            StringBuilder text =
+                    new StringBuilder("\n" + sequence.with(List.of()).text(0));
             for (int i = 0; i < sequence.calls().size(); i++) {
-                text.append(sequence.calls().get(i)).append(" -> ").append(ours.get(i)).append('\n');
+                text.append(sequence.calls().get(i))
+                        .append(" -> ")
+                        .append(ours.get(i))
+                        .append('\n');
             }
             int last = sequence.calls().size() - 1;
             if (ours.size() > sequence.calls().size() && ours.get(last).equals(theirs.get(last))) {

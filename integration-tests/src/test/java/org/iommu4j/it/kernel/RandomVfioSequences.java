@@ -16,8 +16,25 @@ final class RandomVfioSequences {
     private static final int CONTAINERS = 3;
     private static final long[] LIMITS = {0, 4 * PAGE, 16 * PAGE, 64 * PAGE, 8 << 20};
     private static final long[] ODD_IOVAS = {
-        0, PAGE, 0x100800, 0x200000, 0x40000000, 0xfedff000L, 0xfee00000L, 0xfeeff000L, 0xfef00000L, 1L << 32, 1L << 38,
-        (1L << 39) - PAGE, 1L << 39, (1L << 47) - PAGE, (1L << 48) - PAGE, 1L << 48, 1L << 57, -2 * PAGE, -PAGE
+        0,
+        PAGE,
+        0x100800,
+        0x200000,
+        0x40000000,
+        0xfedff000L,
+        0xfee00000L,
+        0xfeeff000L,
+        0xfef00000L,
+        1L << 32,
+        1L << 38,
+        (1L << 39) - PAGE,
+        1L << 39,
+        (1L << 47) - PAGE,
+        (1L << 48) - PAGE,
+        1L << 48,
+        1L << 57,
+        -2 * PAGE,
+        -PAGE
     };
     private static final long[] ODD_SIZES = {0, 8, 0x800, 0x1800, LARGE, 1 << 30, 1L << 39, -PAGE, -1};
     private static final long[] ODD_ADDRESSES = {0, PAGE, (1L << 47) - PAGE, 1L << 47, 0xffff888000000000L, -PAGE};
@@ -128,7 +145,8 @@ final class RandomVfioSequences {
         switch (random.nextInt(7)) {
             case 0, 1 -> add(Kind.OPEN_GROUP, group);
             case 2 -> add(Kind.CLOSE_GROUP, group);
-            case 3, 4 -> add(Kind.SET_CONTAINER, group, chance(90) ? container() : VfioCall.NO_FILE + random.nextInt(2));
+            case 3, 4 ->
+                add(Kind.SET_CONTAINER, group, chance(90) ? container() : VfioCall.NO_FILE + random.nextInt(2));
             case 5 -> add(Kind.UNSET_CONTAINER, group);
             default -> add(Kind.GROUP_STATUS, group);
         }

@@ -91,11 +91,11 @@ final class SimulatedVfio {
         machine = MachineFactory.load().createFlat(description);
         memory = machine.memory(0);
         core = IommuCore.open(
-                IommuVendors.load().open(machine.vendorContext(release)),
-                machine.topology(),
-                DefaultDomainPolicy.DMA);
+                IommuVendors.load().open(machine.vendorContext(release)), machine.topology(), DefaultDomainPolicy.DMA);
         for (PciAddress function : kernelsFunctions) {
-            core.group(function).orElseThrow().useDefaultDomain(core.device(function).orElseThrow());
+            core.group(function)
+                    .orElseThrow()
+                    .useDefaultDomain(core.device(function).orElseThrow());
         }
         vfio = new Vfio(core, VfioOptions.DEFAULT.withRelease(release));
         functions.forEach(vfio::register);
@@ -163,21 +163,22 @@ final class SimulatedVfio {
             case CHECK_EXTENSION -> container(first).checkExtension(call.number(1));
             case SET_IOMMU -> done(() -> container(first).setIommu(call.number(1)));
             case IOMMU_INFO -> done(() -> info(container(first), call.number(1), out));
-            case MAP_DMA -> done(() -> container(first)
-                    .map(new DmaMap(
-                            call.number(6),
-                            call.number(5),
-                            address(call.argument(1), call.argument(2)),
-                            call.argument(3),
-                            call.argument(4))));
+            case MAP_DMA ->
+                done(() -> container(first)
+                        .map(new DmaMap(
+                                call.number(6),
+                                call.number(5),
+                                address(call.argument(1), call.argument(2)),
+                                call.argument(3),
+                                call.argument(4))));
             case UNMAP_DMA -> done(() -> unmap(container(first), call, out));
             case DIRTY_PAGES -> done(() -> dirtyPages(container(first), call, out));
             case DEVICE_INFO -> done(() -> deviceInfo(device(first).device(), call.number(1), out));
             case RESET_DEVICE -> done(() -> device(first).device().reset());
             case BUS_MASTER -> done(() -> busMaster(first, call.number(1), out));
             case DMA -> done(() -> dma(first, call.argument(1), call.argument(2), out));
-            case MAP_MEMORY -> done(() ->
-                    mapPages(first, call.number(1), call.number(2), call.number(3) == READ_WRITE));
+            case MAP_MEMORY ->
+                done(() -> mapPages(first, call.number(1), call.number(2), call.number(3) == READ_WRITE));
             case UNMAP_MEMORY -> done(() -> unmapPages(first, call.number(1), call.number(2)));
             case LOCKED -> done(() -> field(out, "pages", process.charged()));
         };
@@ -227,8 +228,8 @@ final class SimulatedVfio {
     }
 
     private void openGroup(long slot) {
-        VfioGroup group =
-                vfio.openGroup(core.group(functions.get((int) slot)).orElseThrow().id());
+        VfioGroup group = vfio.openGroup(
+                core.group(functions.get((int) slot)).orElseThrow().id());
         if (groups.putIfAbsent(slot, group) != null) {
             group.close();
         }
@@ -300,16 +301,16 @@ final class SimulatedVfio {
 
     private static void unmap(VfioContainer container, VfioCall call, StringBuilder out) {
         VfioBitmap bitmap = bitmap(call.argument(5), call.argument(6));
-        long size = container.unmap(new DmaUnmap(
-                call.number(4), call.number(3), call.argument(1), call.argument(2), bitmap));
+        long size = container.unmap(
+                new DmaUnmap(call.number(4), call.number(3), call.argument(1), call.argument(2), bitmap));
         field(out, "size", size);
         bits(bitmap, out);
     }
 
     private static void dirtyPages(VfioContainer container, VfioCall call, StringBuilder out) {
         VfioBitmap bitmap = bitmap(call.argument(4), call.argument(5));
-        container.dirtyPages(new DirtyPages(
-                DirtyPages.SIZE_WITH_RANGE, call.number(1), call.argument(2), call.argument(3), bitmap));
+        container.dirtyPages(
+                new DirtyPages(DirtyPages.SIZE_WITH_RANGE, call.number(1), call.argument(2), call.argument(3), bitmap));
         bits(bitmap, out);
     }
 
@@ -396,7 +397,9 @@ final class SimulatedVfio {
                 if (value != words[word]) {
                     words[word] = value;
                     out.append(' ').append((at >>> 44) - 1).append('+');
-                    out.append(hex((at & (1L << 44) - 1) + 8L * word)).append('=').append(hex(value));
+                    out.append(hex((at & (1L << 44) - 1) + 8L * word))
+                            .append('=')
+                            .append(hex(value));
                 }
             }
         });
