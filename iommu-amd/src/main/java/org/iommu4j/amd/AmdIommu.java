@@ -65,8 +65,8 @@ final class AmdIommu implements Iommu {
         this.state = new DriverState(this, rules, units, features, context.memory(), context.frames(), domains::remove);
         this.attacher = new Attacher(state);
         this.attachesPasids = features.knowsPasids() && context.bootOptions().has(CommandBuffer.PARAMETER, "pasids");
-        IoApics ioApics = IoApics.of(
-                rules.southBridge(), map, context.firmware(), context.topology(), context.bootOptions());
+        IoApics ioApics =
+                IoApics.of(rules.southBridge(), map, context.firmware(), context.topology(), context.bootOptions());
         ioApics.warnings().forEach(warning -> LOG.warn("{}", warning));
         this.remapsInterrupts =
                 ioApics.remaps() == Answer.YES && context.bootOptions().interruptRemapping();
@@ -294,9 +294,7 @@ final class AmdIommu implements Iommu {
             if (!flags.isEmpty() && type != DomainType.UNMANAGED) {
                 throw new IommuException(Errno.EINVAL, "allocate: flags " + flags + " with a domain of type " + type);
             }
-            if (type == DomainType.IDENTITY
-                    && features.needsHostTables()
-                    && rules.snp() == AmdRules.Snp.NO_IDENTITY) {
+            if (type == DomainType.IDENTITY && features.needsHostTables() && rules.snp() == AmdRules.Snp.NO_IDENTITY) {
                 throw new IommuException(Errno.EINVAL, "allocate: SNP is on, which needs host tables");
             }
             boolean guest = type.isPaging() && guestTables(type, device, flags);

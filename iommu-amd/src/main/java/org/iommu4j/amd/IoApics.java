@@ -85,11 +85,8 @@ record IoApics(Answer remaps, List<String> warnings) {
                     south = Answer.YES;
                     listed = true;
                 }
-            } else if (south == Answer.NO
-                    && (apic.firstInterrupt() == 0 || apic.firstInterrupt() == ANY_INTERRUPT)) {
-                south = rule == SouthBridge.BY_CLASS
-                        ? isSouthBridge.apply(source)
-                        : Answer.of(source == SOUTH_BRIDGE);
+            } else if (south == Answer.NO && (apic.firstInterrupt() == 0 || apic.firstInterrupt() == ANY_INTERRUPT)) {
+                south = rule == SouthBridge.BY_CLASS ? isSouthBridge.apply(source) : Answer.of(source == SOUTH_BRIDGE);
             }
         }
         if (south == Answer.NO) {
@@ -100,7 +97,8 @@ record IoApics(Answer remaps, List<String> warnings) {
         }
         Answer remaps = listed ? south : Answer.NO;
         if (remaps == Answer.NO) {
-            warnings.set(warnings.size() - 1, warnings.get(warnings.size() - 1) + ": Linux leaves interrupt remapping off");
+            warnings.set(
+                    warnings.size() - 1, warnings.get(warnings.size() - 1) + ": Linux leaves interrupt remapping off");
         }
         return new IoApics(remaps, warnings);
     }
@@ -128,8 +126,7 @@ record IoApics(Answer remaps, List<String> warnings) {
         return sources;
     }
 
-    private static List<IoApic> ioApics(
-            FirmwareTables firmware, Map<Integer, Integer> sources, List<String> warnings) {
+    private static List<IoApic> ioApics(FirmwareTables firmware, Map<Integer, Integer> sources, List<String> warnings) {
         Optional<byte[]> madt = firmware.table(Madt.SIGNATURE);
         if (madt.isPresent()) {
             try {
@@ -138,7 +135,9 @@ record IoApics(Answer remaps, List<String> warnings) {
                 warnings.add(e.getMessage() + ": its I/O APICs are not known");
             }
         }
-        return sources.keySet().stream().map(id -> new IoApic(id, ANY_INTERRUPT)).toList();
+        return sources.keySet().stream()
+                .map(id -> new IoApic(id, ANY_INTERRUPT))
+                .toList();
     }
 
     private static boolean isSouthBridge(int classCode) {

@@ -661,7 +661,8 @@ class AmdIommuTest {
         HostDescription host = new AmdVendor()
                 .describe(
                         platform::firmware,
-                        () -> List.of(platform.function(0, 0, 0, 2), platform.southBridge(), platform.function(0, 1, 0, 0)),
+                        () -> List.of(
+                                platform.function(0, 0, 0, 2), platform.southBridge(), platform.function(0, 1, 0, 0)),
                         registers,
                         LinuxRelease.NEWEST);
         assertThat(host.vendor()).isEqualTo("amd");
@@ -725,8 +726,7 @@ class AmdIommuTest {
     }
 
     private UnitDescription describe(RegisterValues registers) {
-        HostDescription host = new AmdVendor()
-                .describe(platform::firmware, List::of, registers, LinuxRelease.NEWEST);
+        HostDescription host = new AmdVendor().describe(platform::firmware, List::of, registers, LinuxRelease.NEWEST);
         assertThat(host.warnings()).isEmpty();
         return host.units().get(0);
     }

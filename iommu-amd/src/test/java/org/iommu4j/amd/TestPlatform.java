@@ -203,8 +203,7 @@ final class TestPlatform {
                             return condition.getAsBoolean();
                         },
                         this::firmware,
-                        () -> List.of(
-                                function(0, 0, 0, 2), function(0, 0, 0, 3), southBridge(), function(0, 1, 0, 0)),
+                        () -> List.of(function(0, 0, 0, 2), function(0, 0, 0, 3), southBridge(), function(0, 1, 0, 0)),
                         bootOptions,
                         release)
                 .failing(failNth);

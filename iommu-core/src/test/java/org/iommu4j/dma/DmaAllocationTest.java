@@ -42,7 +42,7 @@ class DmaAllocationTest {
         for (int i = 0; i < times; i++) {
             int slot = (i * 37) & (ring.length - 1);
             if (ring[slot] != 0) {
-                device.unmap(ring[slot], size(slot));
+                device.unmap(ring[slot], size(slot), DmaDirection.BIDIRECTIONAL);
             }
             ring[slot] = device.map(0x10000L + i, size(slot), DmaDirection.BIDIRECTIONAL);
         }

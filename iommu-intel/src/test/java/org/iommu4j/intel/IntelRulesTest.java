@@ -614,7 +614,8 @@ class IntelRulesTest {
     @Test
     void executionWasForbiddenUntilTheManualDroppedIt() {
         long firstStage = Bench.ECAP_SCALABLE & ~(1L << 46);
-        for (String release : new String[] {"5.15", "6.1.15", "6.1.16", "6.2", "6.2.12", "6.3", "6.10", "6.11", "7.1"}) {
+        for (String release :
+                new String[] {"5.15", "6.1.15", "6.1.16", "6.2", "6.2.12", "6.3", "6.10", "6.11", "7.1"}) {
             Host host = new Host(release, firstStage, firstStage);
             IommuDomain domain = firstStage(host);
             domain.map(0x1000, 0x2000, K4, 1, Prot.READ_WRITE);

@@ -58,7 +58,6 @@ import org.iommu4j.capability.GuestTable;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.core.PciIsolation;
 import org.iommu4j.device.NamedDevice;
-import org.iommu4j.dma.CoherentBuffer;
 import org.iommu4j.dma.DmaApi;
 import org.iommu4j.dma.DmaDevice;
 import org.iommu4j.host.CaptureFiles;
@@ -199,7 +198,8 @@ final class Samples {
         add(factory, machine, process, core, dma, nic, vfio, device, group, container, guest);
         add(core.group(NIC).orElseThrow(), core.group(BuiltInTopology.GPU).orElseThrow());
         add(guest.createVfioDevice(), guest.createVcpu(machine.processors().get(0)));
-        Type1Options options = new Type1Options(false, true, 10, NoSnoopBlocking.BY_DOMAIN, Errno.EINVAL, true, true, true);
+        Type1Options options =
+                new Type1Options(false, true, 10, NoSnoopBlocking.BY_DOMAIN, Errno.EINVAL, true, true, true);
         add(options, new Type1Iommu(true, process, options));
         addIommufd(factory);
         addSilicon(factory);
@@ -278,7 +278,7 @@ final class Samples {
         add(new DmaProgram.Read(0, 1, false), CacheGeometry.ORDINARY, EvictionPolicy.LEAST_RECENTLY_USED);
         add((IntPredicate) number -> true, (BooleanSupplier) () -> true, (Predicate<Object>) object -> true);
         add((Runnable) () -> {}, new IllegalStateException("a cause"), Optional.empty(), Set.of(), List.of());
-        add(AcpiTable.parse("TEST", acpiTable()), new CoherentBuffer(0, 0, 4096), new NoFindings());
+        add(AcpiTable.parse("TEST", acpiTable()), nic.allocateCoherent(4096), new NoFindings());
         add(
                 new DmaMap(DmaMap.SIZE, 1, 0x10_0000, 0x10_0000, 0x1000),
                 new DmaUnmap(DmaUnmap.SIZE, 0, 0x10_0000, 0x1000, null),

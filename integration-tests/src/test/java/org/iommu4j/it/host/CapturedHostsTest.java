@@ -138,7 +138,8 @@ class CapturedHostsTest {
         Outcome outcome = run(capture("amd-qemu11"), LinuxRelease.NEWEST, NIC);
         assertThat(outcome.verdict()).isEqualTo(Verdict.REFUSED);
         assertThat(outcome.errno()).isEqualTo(Errno.EPERM);
-        assertThat(run(capture("intel-sc1"), LinuxRelease.NEWEST, NIC).verdict()).isEqualTo(Verdict.COHERENT);
+        assertThat(run(capture("intel-sc1"), LinuxRelease.NEWEST, NIC).verdict())
+                .isEqualTo(Verdict.COHERENT);
     }
 
     @ParameterizedTest

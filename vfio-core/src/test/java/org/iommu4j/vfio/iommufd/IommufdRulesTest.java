@@ -232,8 +232,7 @@ class IommufdRulesTest {
             int hwpt = bench.iommufd.hwptAlloc(new HwptAlloc(0, bench.device, bench.ioas));
             assertThat(errno(() -> bench.iommufd.hwptGetDirtyBitmap(new DirtyRange(hwpt, 0, 4096, 0, 4096))))
                     .as(release)
-                    .isEqualTo(
-                            List.of("6.12.116", "7.3.3").contains(release) ? Errno.EOVERFLOW : Errno.EINVAL);
+                    .isEqualTo(List.of("6.12.116", "7.3.3").contains(release) ? Errno.EOVERFLOW : Errno.EINVAL);
         }
     }
 
