@@ -75,6 +75,7 @@ public final class DmaApi implements AutoCloseable {
      * @throws IommuException EINVAL (mask below a page), and as {@link #bind(DeviceId, DmaParameters)}
      */
     public DmaDevice bind(DeviceId id, long mask) {
+        Objects.requireNonNull(id, "id");
         return bind(id, DmaParameters.DEFAULT.withMask(mask));
     }
 

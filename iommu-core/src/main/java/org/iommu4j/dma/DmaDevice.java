@@ -14,6 +14,7 @@ import org.iommu4j.bits.Hex;
 import org.iommu4j.core.IommuGroup;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.FrameAllocator;
+import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.SystemMemory;
 import org.jspecify.annotations.Nullable;
 
@@ -360,7 +361,7 @@ public final class DmaDevice implements AutoCloseable {
     public void freeCoherent(CoherentBuffer buffer) {
         Objects.requireNonNull(buffer, "buffer");
         requireOpen();
-        if (buffer.device() != this || !buffer.freeOnce()) {
+        if (buffer.owner() != this || !buffer.freeOnce()) {
             throw new IommuException(Errno.EINVAL, "free of " + buffer + " for " + device.id());
         }
         unmapOnly(buffer.dmaAddress(), buffer.size());
@@ -536,7 +537,8 @@ public final class DmaDevice implements AutoCloseable {
                     dmaAddress, starts, lengths, starts.length, total, prot(DmaDirection.BIDIRECTIONAL));
         }
         mappings.incrementAndGet();
-        return new CoherentBuffer(this, origin, starts, lengths, dmaAddress, size);
+        MemoryType type = parameters.coherent() ? MemoryType.WB : MemoryType.UC;
+        return new CoherentBuffer(this, origin, type, starts, lengths, dmaAddress, size);
     }
 
     private void freeFrames(long[] starts, long[] lengths, int pieces, RuntimeException failure) {
