@@ -74,7 +74,8 @@ record CoreRules(
         /** A group of one device. */
         ONE_DEVICE("a group of one device; EBUSY while a driver is bound"),
         /** Every group. A hole: an untrusted device can be made lazy. */
-        WHOLE_GROUP("every group; EPERM while a driver is bound. DMA becomes DMA-FQ unchecked, for untrusted devices too");
+        WHOLE_GROUP(
+                "every group; EPERM while a driver is bound. DMA becomes DMA-FQ unchecked, for untrusted devices too");
 
         private final String words;
 

@@ -32,8 +32,8 @@ import org.jspecify.annotations.Nullable;
  * physical one, or that of a bounce buffer when the buffer is beyond the mask.
  *
  * <p>Thread-safe. Mapping and unmapping allocate heap only while the number of concurrent mappings and unmaps reaches a
- * new maximum. Source: {@code drivers/iommu/dma-iommu.c}, {@code kernel/dma/direct.c}; what depends on the release is in
- * {@link DmaRules}.
+ * new maximum. Source: {@code drivers/iommu/dma-iommu.c}, {@code kernel/dma/direct.c}; what depends on the release is
+ * in {@link DmaRules}.
  */
 public final class DmaDevice implements AutoCloseable {
     private static final long LOW_MASK = 0xffff_ffffL;
@@ -187,8 +187,8 @@ public final class DmaDevice implements AutoCloseable {
      * the device is not trusted, or the default domain is an identity domain. Source: {@code iommu_dma_map_sg}.
      *
      * @return the number of segments, at least 1
-     * @throws IommuException EINVAL (no piece), EBUSY (the list is mapped), ENOMEM (no IOVA is left below the mask), and
-     *     as {@link #map}; nothing is mapped
+     * @throws IommuException EINVAL (no piece), EBUSY (the list is mapped), ENOMEM (no IOVA is left below the mask),
+     *     and as {@link #map}; nothing is mapped
      */
     public int mapScatter(ScatterList list, DmaDirection direction) {
         Objects.requireNonNull(list, "list");
@@ -221,8 +221,8 @@ public final class DmaDevice implements AutoCloseable {
      * Unmaps a list, and hands its pieces to the CPU.
      *
      * @param direction as given to {@link #mapScatter}
-     * @throws IommuException EINVAL (not mapped like this), ENODEV (closed), ETIMEDOUT or EIO as {@link #unmap}: the list
-     *     is unmapped all the same
+     * @throws IommuException EINVAL (not mapped like this), ENODEV (closed), ETIMEDOUT or EIO as {@link #unmap}: the
+     *     list is unmapped all the same
      */
     public void unmapScatter(ScatterList list, DmaDirection direction) {
         Objects.requireNonNull(list, "list");

@@ -36,7 +36,8 @@ public record DmaParameters(long mask, long maxSegmentSize, long segmentBoundary
         if ((segmentBoundary & PAGE_MASK) != PAGE_MASK || (segmentBoundary & (segmentBoundary + 1)) != 0) {
             throw new IommuException(
                     Errno.EINVAL,
-                    "segment boundary 0x" + Long.toHexString(segmentBoundary) + ", expected 2^n - 1 of a page at least");
+                    "segment boundary 0x" + Long.toHexString(segmentBoundary)
+                            + ", expected 2^n - 1 of a page at least");
         }
     }
 
