@@ -25,10 +25,12 @@ record CoreRules(
     /** Which devices of a group are attached to the old domain again when one of them could not be moved. */
     enum FailedMove implements RuleValue {
         /**
-         * None. Linux leaves those that were moved in the new domain, which its owner then frees, tables and all. Here
-         * a domain with devices can't be closed; they are blocked instead.
+         * None. Those that were moved stay in the new domain until its owner frees it, which takes them out: AMD's
+         * driver does so up to 6.2 ({@code cleanup_domain}), Intel's up to 5.19 ({@code domain_remove_dev_info}).
+         * Intel's of 6.0 to 6.2 frees the tables under them. Here they are blocked at once.
          */
-        NOTHING_RETURNS("none; Linux leaves those that were moved in tables that are freed, here they are blocked"),
+        NOTHING_RETURNS("none; those that were moved are blocked, as drivers do when the refused domain is freed, but "
+                + "for Intel's of 6.0 to 6.2, which leaves them in freed tables"),
         /** Every device of the group. */
         ALL_RETURN("every device of the group"),
         /** Those that were moved and the one that failed. */
@@ -104,6 +106,7 @@ record CoreRules(
                             "Which devices are attached to the old domain again when a group can't be moved.",
                             FailedMove.NOTHING_RETURNS,
                             READ)
+                    .since("6.1.18", FailedMove.ALL_RETURN, READ)
                     .since("6.2.12", FailedMove.ALL_RETURN, READ)
                     .since("6.3", FailedMove.ALL_RETURN, READ)
                     .since("6.5", FailedMove.TRIED_RETURN, READ)

@@ -209,8 +209,7 @@ public final class DmaDevice implements AutoCloseable {
             if (iova == IovaAllocator.NONE) {
                 throw new IommuException(Errno.ENOMEM, noIova(total));
             }
-            addresses.mapPieces(
-                    iova, list.mappedStarts(), list.mappedLengths(), list.pieces(), total, prot(direction));
+            addresses.mapPieces(iova, list.mappedStarts(), list.mappedLengths(), list.pieces(), total, prot(direction));
             list.finish(iova, boundary, parameters.maxSegmentSize());
         }
         mappings.incrementAndGet();
@@ -533,8 +532,7 @@ public final class DmaDevice implements AutoCloseable {
         } else {
             long total = Arrays.stream(lengths).sum();
             dmaAddress = take(addresses, total);
-            addresses.mapPieces(
-                    dmaAddress, starts, lengths, starts.length, total, prot(DmaDirection.BIDIRECTIONAL));
+            addresses.mapPieces(dmaAddress, starts, lengths, starts.length, total, prot(DmaDirection.BIDIRECTIONAL));
         }
         mappings.incrementAndGet();
         MemoryType type = parameters.coherent() ? MemoryType.WB : MemoryType.UC;

@@ -45,7 +45,6 @@ final class MemoryBytes {
         long old;
         do {
             old = memory.load(address - skipped);
-        } while (!memory.compareAndSet(
-                address - skipped, old, (old & ~place) | ((value << (8 * skipped)) & place)));
+        } while (!memory.compareAndSet(address - skipped, old, (old & ~place) | ((value << (8 * skipped)) & place)));
     }
 }

@@ -138,14 +138,16 @@ class GroupTypeTest {
                                 TestFunction.conventional("00:1f.3")))
                 .groups()
                 .get(0);
-        assertThat(outcome(() -> two.changeType(DefaultDomainPolicy.PASSTHROUGH))).isEqualTo(ofTwo);
+        assertThat(outcome(() -> two.changeType(DefaultDomainPolicy.PASSTHROUGH)))
+                .isEqualTo(ofTwo);
 
         IommuGroup one = open(DefaultDomainPolicy.DMA);
         one.useDefaultDomain(device(one));
         assertThat(errno(() -> one.changeType(DefaultDomainPolicy.PASSTHROUGH))).isEqualTo(bound);
 
         IommuGroup outside = openUntrusted(DefaultDomainPolicy.DMA);
-        assertThat(errno(() -> outside.changeType(DefaultDomainPolicy.PASSTHROUGH))).isEqualTo(Errno.EINVAL);
+        assertThat(errno(() -> outside.changeType(DefaultDomainPolicy.PASSTHROUGH)))
+                .isEqualTo(Errno.EINVAL);
         assertThat(outcome(() -> outside.changeType(DefaultDomainPolicy.DMA_FQ)))
                 .as("a hole since 6.4")
                 .isEqualTo(untrustedLazy);
@@ -166,8 +168,7 @@ class GroupTypeTest {
         IommuGroup group = open(DefaultDomainPolicy.DMA);
         DefaultDomainCookie first = group.cookie(DefaultDomainCookie.class, domain -> () -> closed[0]++);
 
-        assertThat(group.cookie(DefaultDomainCookie.class, domain -> () -> {}))
-                .isSameAs(first);
+        assertThat(group.cookie(DefaultDomainCookie.class, domain -> () -> {})).isSameAs(first);
         group.changeType(DefaultDomainPolicy.PASSTHROUGH);
         assertThat(closed[0]).isEqualTo(1);
         assertThat(group.cookie(DefaultDomainCookie.class, domain -> () -> closed[0] += 10))
@@ -192,7 +193,8 @@ class GroupTypeTest {
     }
 
     private IommuGroup open(PciTopology topology, DefaultDomainPolicy policy) {
-        List<IommuGroup> groups = IommuCore.open(List.of(iommu), topology, policy).groups();
+        List<IommuGroup> groups =
+                IommuCore.open(List.of(iommu), topology, policy).groups();
         return groups.get(groups.size() - 1);
     }
 

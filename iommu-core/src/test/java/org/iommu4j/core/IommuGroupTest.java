@@ -321,7 +321,17 @@ class IommuGroupTest {
 
     /** The second of three devices can't be moved. */
     @ParameterizedTest
-    @CsvSource({"6.2, ''", "6.2.12, 012", "6.3, 012", "6.4, 012", "6.5, 01", "6.18, 01", "6.19, 0"})
+    @CsvSource({
+        "6.1.17, ''",
+        "6.1.18, 012",
+        "6.2, ''",
+        "6.2.12, 012",
+        "6.3, 012",
+        "6.4, 012",
+        "6.5, 01",
+        "6.18, 01",
+        "6.19, 0"
+    })
     void whichDevicesGoBackWhenOneCantBeMoved(String release, String returning) {
         linux = LinuxRelease.of(release);
         List<IommuDevice> devices = List.of(mockDevice(), mockDevice(), mockDevice());

@@ -196,14 +196,19 @@ class DmaDeviceTest {
         DmaDevice nic = dma.bind(NIC);
         long address = nic.map(0x1000, 0x3000, DmaDirection.TO_DEVICE);
 
-        assertThat(errno(() -> nic.unmap(address, 0x1000, DmaDirection.TO_DEVICE))).isEqualTo(Errno.EINVAL);
-        assertThat(errno(() -> nic.unmap(address + 0x1000, 0x2000, DmaDirection.TO_DEVICE))).isEqualTo(Errno.EINVAL);
-        assertThat(errno(() -> nic.unmap(address, 0x4000, DmaDirection.TO_DEVICE))).isEqualTo(Errno.EINVAL);
+        assertThat(errno(() -> nic.unmap(address, 0x1000, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.EINVAL);
+        assertThat(errno(() -> nic.unmap(address + 0x1000, 0x2000, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.EINVAL);
+        assertThat(errno(() -> nic.unmap(address, 0x4000, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.EINVAL);
         assertThat(errno(() -> nic.unmap(address, 0, DmaDirection.TO_DEVICE))).isEqualTo(Errno.EINVAL);
-        assertThat(errno(() -> nic.unmap(0x1000, 0x1000, DmaDirection.TO_DEVICE))).isEqualTo(Errno.EINVAL);
+        assertThat(errno(() -> nic.unmap(0x1000, 0x1000, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.EINVAL);
         assertThat(domain().mappedPages()).isEqualTo(3);
         nic.unmap(address, 0x3000, DmaDirection.TO_DEVICE);
-        assertThat(errno(() -> nic.unmap(address, 0x3000, DmaDirection.TO_DEVICE))).isEqualTo(Errno.EINVAL);
+        assertThat(errno(() -> nic.unmap(address, 0x3000, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.EINVAL);
         assertThat(nic.mappings()).isZero();
     }
 
@@ -213,7 +218,8 @@ class DmaDeviceTest {
         long address = nic.mapPage(0x1000, DmaDirection.TO_DEVICE);
         domain().failSync(true);
 
-        assertThat(errno(() -> nic.unmap(address, 0x1000, DmaDirection.TO_DEVICE))).isEqualTo(Errno.ETIMEDOUT);
+        assertThat(errno(() -> nic.unmap(address, 0x1000, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.ETIMEDOUT);
 
         domain().failSync(false);
         assertThat(nic.mapPage(0x1000, DmaDirection.TO_DEVICE)).isEqualTo(address - 0x1000);
@@ -226,7 +232,8 @@ class DmaDeviceTest {
         long first = nic.mapPage(0x1000, DmaDirection.TO_DEVICE);
         long second = nic.mapPage(0x2000, DmaDirection.TO_DEVICE);
         domain().failSync(true);
-        assertThat(errno(() -> nic.unmap(first, 0x1000, DmaDirection.TO_DEVICE))).isEqualTo(Errno.ETIMEDOUT);
+        assertThat(errno(() -> nic.unmap(first, 0x1000, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.ETIMEDOUT);
         domain().failSync(false);
 
         nic.unmap(second, 0x1000, DmaDirection.TO_DEVICE);
@@ -254,7 +261,8 @@ class DmaDeviceTest {
         assertThat(errno(() -> nic.mapPage(0x1000, DmaDirection.TO_DEVICE))).isEqualTo(Errno.ENOMEM);
 
         assertThat(nic.mappings()).isZero();
-        assertThat(errno(() -> nic.unmap(0xffff_f000L, 0x1000, DmaDirection.TO_DEVICE))).isEqualTo(Errno.EINVAL);
+        assertThat(errno(() -> nic.unmap(0xffff_f000L, 0x1000, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.EINVAL);
         assertThat(nic.mapPage(0x1000, DmaDirection.TO_DEVICE)).isEqualTo(0xffff_f000L);
     }
 
@@ -267,7 +275,8 @@ class DmaDeviceTest {
         domain().failSyncMap(lost);
 
         assertThat(errno(() -> nic.mapPage(0x1000, DmaDirection.TO_DEVICE))).isEqualTo(lost);
-        assertThat(errno(() -> nic.unmap(0xffff_f000L, 0x1000, DmaDirection.TO_DEVICE))).isEqualTo(Errno.EINVAL);
+        assertThat(errno(() -> nic.unmap(0xffff_f000L, 0x1000, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.EINVAL);
 
         domain().failSyncMap(null);
         assertThat(nic.mapPage(0x1000, DmaDirection.TO_DEVICE)).isEqualTo(0xffff_e000L);
@@ -344,7 +353,8 @@ class DmaDeviceTest {
 
         assertThat(nic.map(0x1234, 0x100, DmaDirection.TO_DEVICE)).isEqualTo(0x1234);
         nic.unmap(0x1234, 0x100, DmaDirection.TO_DEVICE);
-        assertThat(errno(() -> nic.unmap(0x1234, 0x100, DmaDirection.TO_DEVICE))).isEqualTo(Errno.EINVAL);
+        assertThat(errno(() -> nic.unmap(0x1234, 0x100, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.EINVAL);
         nic.close();
     }
 
@@ -367,8 +377,8 @@ class DmaDeviceTest {
 
     @Test
     void iommuForcedacGivesHighAddressesAtOnce() {
-        DmaDevice nic = new DmaApi(core, memory, frames, DmaOptions.of(new BootOptions("iommu.forcedac=1")))
-                .bind(NIC, FULL);
+        DmaDevice nic =
+                new DmaApi(core, memory, frames, DmaOptions.of(new BootOptions("iommu.forcedac=1"))).bind(NIC, FULL);
 
         assertThat(nic.mapPage(0x1000, DmaDirection.TO_DEVICE)).isEqualTo((1L << 39) - 0x1000);
     }
@@ -413,7 +423,8 @@ class DmaDeviceTest {
         group.claimDmaOwner(this);
         assertThat(errno(() -> dma.bind(NIC))).isEqualTo(Errno.EBUSY);
         assertThat(errno(() -> nic.mapPage(0x1000, DmaDirection.TO_DEVICE))).isEqualTo(Errno.ENODEV);
-        assertThat(errno(() -> nic.unmap(address, 0x1000, DmaDirection.TO_DEVICE))).isEqualTo(Errno.ENODEV);
+        assertThat(errno(() -> nic.unmap(address, 0x1000, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.ENODEV);
         assertThat(errno(() -> nic.syncForCpu(address, 8, DmaDirection.FROM_DEVICE)))
                 .isEqualTo(Errno.ENODEV);
     }

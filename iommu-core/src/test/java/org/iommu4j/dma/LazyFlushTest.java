@@ -80,7 +80,9 @@ class LazyFlushTest {
         mapAndUnmap();
 
         assertThat(domain.syncs()).isEqualTo(1);
-        assertThat(dma.waitingForFlush()).as("the one that came after the flush").isEqualTo(1);
+        assertThat(dma.waitingForFlush())
+                .as("the one that came after the flush")
+                .isEqualTo(1);
         assertThat(mapAndUnmap()).isEqualTo(first);
     }
 

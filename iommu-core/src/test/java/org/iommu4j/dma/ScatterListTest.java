@@ -97,8 +97,9 @@ class ScatterListTest {
 
         nic.mapScatter(list, DmaDirection.TO_DEVICE);
 
-        assertThat(domain().runs()).singleElement().satisfies(run -> assertThat(run.pageSize())
-                .isEqualTo(2 << 20));
+        assertThat(domain().runs())
+                .singleElement()
+                .satisfies(run -> assertThat(run.pageSize()).isEqualTo(2 << 20));
     }
 
     @Test
@@ -120,8 +121,7 @@ class ScatterListTest {
 
     @Test
     void aListThatCantBeMappedLeavesNothing() {
-        iommu = new TestIommu()
-                .reserve(NIC, new ReservedRegion(0x3000, 0xffff_ffffL, ReservedRegion.Type.RESERVED));
+        iommu = new TestIommu().reserve(NIC, new ReservedRegion(0x3000, 0xffff_ffffL, ReservedRegion.Type.RESERVED));
         core = open(DefaultDomainPolicy.DMA);
         DmaDevice nic = bind(DmaParameters.DEFAULT);
         list.add(0x5000, 0x2000).add(0x9000, 0x1000);
@@ -177,8 +177,8 @@ class ScatterListTest {
                 DefaultDomainPolicy.DMA);
         DmaApi dma = new DmaApi(core, memory, frames);
         DmaDevice dock = dma.bind(PciAddress.parse("05:00.0"));
-        TestDomain domain =
-                (TestDomain) core.group(PciAddress.parse("05:00.0")).orElseThrow().defaultDomain();
+        TestDomain domain = (TestDomain)
+                core.group(PciAddress.parse("05:00.0")).orElseThrow().defaultDomain();
         list.add(0x5000, 0x1000).add(0x9010, 0x20);
 
         assertThat(dock.mapScatter(list, DmaDirection.FROM_DEVICE)).isEqualTo(2);

@@ -204,7 +204,8 @@ final class Samples {
         add(factory, machine, process, core, dma, nic, vfio, device, group, container, guest);
         add(core.group(NIC).orElseThrow(), core.group(BuiltInTopology.GPU).orElseThrow());
         add(guest.createVfioDevice(), guest.createVcpu(machine.processors().get(0)));
-        Type1Options options = new Type1Options(false, 10, NoSnoopBlocking.BY_DOMAIN, Errno.EINVAL, true, true, true);
+        Type1Options options =
+                new Type1Options(false, true, 10, NoSnoopBlocking.BY_DOMAIN, Errno.EINVAL, true, true, true);
         add(options, new Type1Iommu(true, process, options));
         addIommufd(factory);
         addSilicon(factory);
