@@ -53,8 +53,8 @@ class LiveVfioIT {
         if (!Files.exists(folder.resolve("initramfs"))) {
             throw Witnesses.missing(
                     "live kernel",
-                    "no kernel in '" + folder + "'; integration-tests/src/test/agent/prepare makes a folder for -D"
-                            + KERNEL,
+                    "no kernel in the folder '" + folder + "'; -D" + KERNEL
+                            + "=FOLDER names one that integration-tests/src/test/agent/prepare made",
                     REQUIRED);
         }
         Qemu qemu = qemu(machine);
