@@ -16,6 +16,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.core.IommuCore;
+import org.iommu4j.dma.DmaApi;
 import org.iommu4j.it.Checkout;
 import org.iommu4j.it.JsonSchema;
 import org.iommu4j.kvm.VirtualMachine;
@@ -55,6 +56,7 @@ class ReleasesTest {
             modules.put(vendor, IommuVendors.load().named(vendor).releaseRules());
         }
         modules.put("core", IommuCore.releaseRules());
+        modules.put("dma", DmaApi.releaseRules());
         modules.put("vfio", Vfio.releaseRules());
         modules.put("iommufd", Iommufd.releaseRules());
         modules.put("kvm", VirtualMachine.releaseRules());
