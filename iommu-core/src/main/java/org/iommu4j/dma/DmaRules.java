@@ -39,7 +39,7 @@ record DmaRules(boolean lowAddressesAgain, boolean bounceKeepsData, boolean cohe
                                     + "pages were contiguous.",
                             false,
                             READ)
-                    .since("5.18", true, READ, "f5ff79fddf0e")
+                    .since("5.18", true, INFERRED, "f5ff79fddf0e")
                     .witnessedBy("CoherentMemoryTest#itsPagesComeFromAnywhereSince518"));
 
     /**
