@@ -117,8 +117,12 @@ public final class CaseRunner {
     private Scenario prepare(Case story, Machine machine, String name, Kernel kernel, List<PciAddress> devices) {
         IommuCore core;
         try {
+            MachineDescription description = machine.description();
             core = IommuCore.open(
-                    vendors.open(machine.vendorContext(kernel.release())), machine.topology(), DefaultDomainPolicy.DMA);
+                    vendors.open(machine.vendorContext(kernel.release())),
+                    machine.topology(),
+                    DefaultDomainPolicy.of(
+                            description.bootOptions(), description.processors().architecture()));
         } catch (IommuException e) {
             throw new IllegalArgumentException("machine " + name + ": its IOMMU can't be set up: " + e.getMessage(), e);
         }
