@@ -177,7 +177,7 @@ class RequestPathTest {
         machine.trace().start();
         assertThat(dma.write(PAGE, 0x2a, 0)).isTrue();
         assertThat(dma.lastStatus()).isEqualTo(RequestStatus.CONSUMED);
-        assertThat(unit.take()).containsExactly("9 pasid ffffffff flags 2", "consumed 400000000080000 for 80000: 2a");
+        assertThat(unit.take()).containsExactly("9 pasid ffffffff flags 2", "consumed 400000000080000 for 9 pasid ffffffff at 80000 flags 2: 2a of 8 bytes");
         assertThat(machine.peekDram(PAGE)).isZero();
         assertThat(machine.trace().kind(0)).isEqualTo(TraceKind.INTERRUPT);
         assertThat(machine.trace().who(0)).isEqualTo("\\_SB.DMA0");
