@@ -5,7 +5,8 @@ import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * A memory request of one 64-bit word, or a write of half of one, and, once the root complex has handled it, its result.
+ * A memory request of one 64-bit word, or a write of half of one, and, once the root complex has handled it, its
+ * result.
  *
  * <p>Of a device on PCI it is a transaction layer packet; other devices' requests are the same without its attributes.
  * Its device reuses it for every request, so that DMA allocates nothing. Source: PCI Express Base 5.0, section

@@ -7,8 +7,8 @@ import java.util.Objects;
 /**
  * The ATS invalidation requests that a unit waits for, by their tags (ITag).
  *
- * <p>A device answers a request by one completion message or by several, in any order. Each message has the tags that it
- * is for, and says how many messages there are for each. Not thread-safe: a unit guards it as its queue. Source: PCI
+ * <p>A device answers a request by one completion message or by several, in any order. Each message has the tags that
+ * it is for, and says how many messages there are for each. Not thread-safe: a unit guards it as its queue. Source: PCI
  * Express Base 5.0, sections 10.3.2 and 10.3.4.
  */
 public final class InvalidationTags {

@@ -177,7 +177,10 @@ class RequestPathTest {
         machine.trace().start();
         assertThat(dma.write(PAGE, 0x2a, 0)).isTrue();
         assertThat(dma.lastStatus()).isEqualTo(RequestStatus.CONSUMED);
-        assertThat(unit.take()).containsExactly("9 pasid ffffffff flags 2", "consumed 400000000080000 for 9 pasid ffffffff at 80000 flags 2: 2a of 8 bytes");
+        assertThat(unit.take())
+                .containsExactly(
+                        "9 pasid ffffffff flags 2",
+                        "consumed 400000000080000 for 9 pasid ffffffff at 80000 flags 2: 2a of 8 bytes");
         assertThat(machine.peekDram(PAGE)).isZero();
         assertThat(machine.trace().kind(0)).isEqualTo(TraceKind.INTERRUPT);
         assertThat(machine.trace().who(0)).isEqualTo("\\_SB.DMA0");
@@ -187,6 +190,25 @@ class RequestPathTest {
         assertThat(dma.write(PAGE, 0x2a, 0)).isFalse();
         assertThat(dma.lastStatus()).isEqualTo(RequestStatus.TRANSLATION_FAULT);
         assertThat(dma.lastFault()).isEqualTo(264);
+    }
+
+    @Test
+    void aWriteOf4BytesLeavesTheOtherHalf() {
+        unit.answer = Translation.to(0, false);
+        machine.memory(0).store(PAGE, 0x1111_1111_2222_2222L);
+        machine.trace().start();
+        assertThat(nic().write32(PAGE + 4, 0x8000_0009)).isTrue();
+        assertThat(machine.memory(0).load(PAGE)).isEqualTo(0x8000_0009_2222_2222L);
+        assertThat(nic().write32(PAGE, 7)).isTrue();
+        assertThat(machine.memory(0).load(PAGE)).isEqualTo(0x8000_0009_0000_0007L);
+        assertThat(machine.trace().has(0, Trace.HALF)).isTrue();
+        assertThatThrownBy(() -> dma.write32(PAGE + 2, 7, 0)).isInstanceOf(IllegalArgumentException.class);
+
+        unit.answer = Translation.consumed(0);
+        unit.take();
+        assertThat(dma.write32(PAGE + 4, -1, 0)).isTrue();
+        assertThat(unit.take().get(1))
+                .isEqualTo("consumed 400000000080004 for 9 pasid ffffffff at 80004 flags 2: ffffffff of 4 bytes");
     }
 
     @Test

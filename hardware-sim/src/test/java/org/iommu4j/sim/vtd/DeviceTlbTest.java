@@ -224,6 +224,21 @@ class DeviceTlbTest {
     }
 
     @Test
+    void anAnswerThatADeviceOwesIsStateAndGoneAfterReset() {
+        machine.reset();
+        long before = machine.digest();
+        enable(ConfigSpace.EXTENDED_CAPABILITY_ATS, 0x8000);
+        gpu.answerInvalidationsLater(true);
+        on(Bench.ROOT, 0);
+        long owesNothing = machine.digest();
+        queue(DEVICE_TLB, IOVA);
+        machine.units().get(0).step();
+        assertThat(machine.digest()).isNotEqualTo(owesNothing);
+        machine.reset();
+        assertThat(machine.digest()).isEqualTo(before);
+    }
+
+    @Test
     void aLateAnswerMayNeverCome() {
         gpu.answerInvalidationsLater(true);
         TranslationUnit unit = machine.units().get(0);

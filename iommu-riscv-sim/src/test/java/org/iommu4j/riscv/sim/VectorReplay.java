@@ -103,7 +103,8 @@ final class VectorReplay {
     String summary() {
         return String.format(
                 Locale.ROOT,
-                "%-22s %4d cases, %6d steps, %6d requests; %5d doubtful, %4d of them as the manual, deviations %s, %d differences",
+                "%-22s %4d cases, %6d steps, %6d requests; %5d doubtful, %4d of them as the manual,"
+                        + " deviations %s, %d differences",
                 file,
                 cases,
                 steps,

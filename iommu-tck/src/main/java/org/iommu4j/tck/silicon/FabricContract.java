@@ -168,7 +168,8 @@ public abstract class FabricContract {
         }
         Allocations.assertNone("asking for memory", () -> fabric.isMemory(word));
         Allocations.assertNone(
-                "invalidating", () -> fabric.invalidateDevice(sourceId, TranslationUnit.NO_PASID, false, 0, Long.MIN_VALUE, 0));
+                "invalidating",
+                () -> fabric.invalidateDevice(sourceId, TranslationUnit.NO_PASID, false, 0, Long.MIN_VALUE, 0));
         Allocations.assertNone(
                 "answering", () -> fabric.respondToPageRequest(sourceId, TranslationUnit.NO_PASID, 0, 0));
     }
