@@ -21,7 +21,9 @@ import java.util.zip.CRC32;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.device.DeviceId;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.platform.DeviceTree;
 import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.KernelRemark;
 import org.iommu4j.spi.LinuxStatements;
@@ -127,6 +129,16 @@ public final class EvidenceBuilder {
     EvidenceBuilder table(String signature, byte[] bytes, Source source) {
         tables.record(table(signature), ByteBuffer.wrap(bytes.clone()), source);
         return this;
+    }
+
+    /** Records the flattened device tree; of one that can't be read, a warning. */
+    EvidenceBuilder deviceTree(byte[] bytes, Source source) {
+        try {
+            DeviceTree.parse(bytes);
+        } catch (MalformedTableException e) {
+            return warn(source + ": " + e.getMessage());
+        }
+        return table(DeviceTree.NAME, bytes, source);
     }
 
     private static Key<ByteBuffer> table(String signature) {

@@ -14,8 +14,10 @@ import java.util.TreeMap;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciTopology;
+import org.iommu4j.platform.DeviceTree;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.platform.support.FirmwareBytes;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.BootOptions;
 import org.iommu4j.spi.LinuxStatements;
@@ -104,20 +106,21 @@ public final class HostEvidence {
         return inputs;
     }
 
-    /** Returns the ACPI tables as far as they were given. */
+    /** Returns the ACPI tables and the device tree as far as they were given. */
     public FirmwareTables firmware() {
-        return signature ->
-                Optional.ofNullable(tables.get(signature)).map(Fact::value).map(byte[]::clone);
+        return new FirmwareBytes(
+                tables(), Optional.ofNullable(tables.get(DeviceTree.NAME)).map(Fact::value));
     }
 
-    /** Returns the tables by signature. */
+    /** Returns the ACPI tables by signature. */
     public SortedMap<String, byte[]> tables() {
         SortedMap<String, byte[]> copies = new TreeMap<>();
         tables.forEach((signature, table) -> copies.put(signature, table.value().clone()));
+        copies.remove(DeviceTree.NAME);
         return copies;
     }
 
-    /** Returns the signatures of the tables given, each with the input that it comes from. */
+    /** Returns the signatures of the tables given, and the device tree, each with the input that it comes from. */
     public SortedMap<String, String> tableSources() {
         SortedMap<String, String> sources = new TreeMap<>();
         tables.forEach((signature, table) -> sources.put(signature, table.source()));

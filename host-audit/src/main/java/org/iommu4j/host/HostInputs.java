@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.stream.Stream;
+import org.iommu4j.platform.DeviceTree;
 import org.iommu4j.spi.IommuVendors;
 import org.jspecify.annotations.Nullable;
 
@@ -67,7 +68,7 @@ public final class HostInputs {
 
     /**
      * Adds an input of any kind, recognised by what is in it: a directory or archive with a {@code sys/} tree, texts or
-     * both; an ACPI table; a text, in which all known kinds may stand in any order. {@code /dev/stdin} is standard
+     * both; an ACPI table; a device tree; a text, in which all known kinds may stand in any order. {@code /dev/stdin} is standard
      * input.
      *
      * @throws UnknownInputException when it is none that is known
@@ -87,6 +88,10 @@ public final class HostInputs {
             TextInputs texts = new TextInputs(logs);
             return archive(
                     path, CaptureFiles.ofArchive(new ByteArrayInputStream(bytes), path.toString(), texts), texts);
+        }
+        if (DeviceTree.recognises(bytes)) {
+            host(path).input(path.toString()).deviceTree(bytes, source(path, Rank.TABLE));
+            return this;
         }
         return AcpiReader.recognises(bytes) ? acpi(path, bytes) : text(path, bytes);
     }

@@ -39,6 +39,9 @@ final class SysfsReader {
     /** ACPI tables. */
     static final String TABLES = "sys/firmware/acpi/tables";
 
+    /** The flattened device tree, for root. */
+    static final String DEVICE_TREE = "sys/firmware/fdt";
+
     /** Below a function, the ways in which Linux can reset it, the first one that it takes first. */
     static final String RESET_METHOD = "reset_method";
 
@@ -117,6 +120,7 @@ final class SysfsReader {
                     .filter(AcpiReader::recognises)
                     .ifPresent(bytes -> host.table(table, bytes, SOURCE));
         }
+        files.bytes(DEVICE_TREE, AcpiReader.MAX_TABLE_BYTES).ifPresent(bytes -> host.deviceTree(bytes, SOURCE));
     }
 
     /** Linux below Xen has this file, and no units. */

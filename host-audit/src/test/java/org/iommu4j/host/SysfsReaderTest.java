@@ -4,6 +4,7 @@ package org.iommu4j.host;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -48,6 +49,27 @@ class SysfsReaderTest {
         assertThat(function.pciExpress()).isEqualTo(Answer.UNKNOWN);
         assertThat(function.noSnoopEnabled()).isEqualTo(Answer.UNKNOWN);
         assertThat(read().topologyKnown()).isFalse();
+    }
+
+    @Test
+    void firmwaresDeviceTreeIsKeptWhereItCanBeRead() throws IOException {
+        function("0000:00:02.0", HostFixtures.express(0x0810));
+        assertThat(read().firmware().deviceTree()).isEmpty();
+        ByteBuffer tree = ByteBuffer.allocate(72);
+        for (int word : new int[] {0xd00dfeed, 72, 56, 72, 40, 17, 16, 0, 0, 16, 0, 0, 0, 0, 1, 0, 2, 9}) {
+            tree.putInt(word);
+        }
+        Path file = Files.createDirectories(folder.resolve("sys/firmware")).resolve("fdt");
+        Files.write(file, tree.array());
+        HostEvidence host = read();
+        assertThat(host.firmware().deviceTree()).contains(tree.array());
+        assertThat(host.tables()).as("ACPI tables").isEmpty();
+        assertThat(host.tableSources()).containsEntry("device tree", "sysfs");
+
+        Files.write(file, Arrays.copyOf(tree.array(), 71));
+        assertThat(read().firmware().deviceTree()).isEmpty();
+        assertThat(read().warnings())
+                .contains("sysfs: device tree at offset 0x4: declared size is 72, expected 40 to the 71 bytes present");
     }
 
     @Test

@@ -7,10 +7,10 @@ import java.util.Objects;
  * A device that is not on PCI, known by the name that firmware gives it.
  *
  * <p>Such devices are named components of an IORT table, platform devices of a RIMT table and MMIO endpoints of a VIOT
- * table. Which source ids their requests carry, firmware says too.
+ * table, or nodes of a device tree. Which source ids their requests carry, firmware says too.
  *
- * @param name an ACPI path such as {@code \_SB.GPU0}, or the name of Linux's platform device: 1 to 255 characters of
- *     printable ASCII, no spaces
+ * @param name an ACPI path such as {@code \_SB.GPU0}, or the name of Linux's platform device such as {@code
+ *     10000000.dma-controller}: 1 to 255 characters of printable ASCII, no spaces
  */
 public record NamedDevice(String name) implements DeviceId {
     private static final int MAX_LENGTH = 255;

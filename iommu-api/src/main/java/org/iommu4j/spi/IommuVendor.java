@@ -21,11 +21,25 @@ public interface IommuVendor {
     String name();
 
     /**
-     * Returns whether the firmware has this vendor's table [claims-1].
+     * Returns whether the firmware has this vendor's table, or a device tree that names a unit of its [claims-1].
      *
-     * <p>Does not read the table: the answer is yes for a damaged one too, without an exception [claims-2].
+     * <p>Does not read the table: the answer is yes for a damaged one too, without an exception [claims-2]. A device
+     * tree is nobody's own: it is searched for the vendor's names, also without an exception.
      */
     boolean claims(FirmwareTables firmware);
+
+    /**
+     * Returns whether the driver of a release finds its units in this firmware; by default, whether the vendor {@link
+     * #claims(FirmwareTables) claims} it [claims-3].
+     *
+     * <p>A driver may have learnt to read a kind of firmware later than it was made. Before, its description of such a
+     * host has units that are not used, and {@link #open} finds none: ENODEV. Under a release that it does not {@link
+     * #supports support} it claims what it claims at all.
+     */
+    default boolean claims(FirmwareTables firmware, LinuxRelease release) {
+        Objects.requireNonNull(release, "release");
+        return claims(firmware);
+    }
 
     /**
      * Returns whether something in the facts is this vendor's: its table, or a unit that Linux shows [recognises-1].
@@ -110,7 +124,8 @@ public interface IommuVendor {
      *
      * @param facts the host
      * @param release the rules to answer by
-     * @throws org.iommu4j.platform.MalformedTableException when the vendor's table can't be read [describe-8]
+     * @throws org.iommu4j.platform.MalformedTableException when the vendor's table, or the device tree that it looks for
+     *     its units in, can't be read [describe-8]
      * @throws IllegalArgumentException when nothing in the facts is this vendor's, or the driver does not {@link
      *     #supports support} the release [describe-9]
      */

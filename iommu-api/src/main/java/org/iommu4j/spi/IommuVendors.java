@@ -9,6 +9,7 @@ import java.util.Objects;
 import java.util.ServiceLoader;
 import java.util.TreeMap;
 import org.iommu4j.Iommu;
+import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.FirmwareTables;
 
 /**
@@ -45,7 +46,7 @@ public final class IommuVendors {
         return List.copyOf(byName.values());
     }
 
-    /** Returns the vendors whose table the firmware has. */
+    /** Returns the vendors whose table, or whose unit in a device tree, the firmware has. */
     public List<IommuVendor> claiming(FirmwareTables firmware) {
         Objects.requireNonNull(firmware, "firmware");
         return byName.values().stream()
@@ -53,8 +54,17 @@ public final class IommuVendors {
                 .toList();
     }
 
+    /** Returns the vendors whose drivers of a release find their units in the firmware. */
+    public List<IommuVendor> claiming(FirmwareTables firmware, LinuxRelease release) {
+        Objects.requireNonNull(firmware, "firmware");
+        Objects.requireNonNull(release, "release");
+        return byName.values().stream()
+                .filter(vendor -> vendor.claims(firmware, release))
+                .toList();
+    }
+
     /**
-     * Opens the drivers of all vendors that claim the firmware, in the order of their names: all of them or none.
+     * Opens the drivers of all vendors that claim the firmware under the context's release, in the order of their names: all of them or none.
      *
      * @return the drivers; none when no vendor claims the firmware
      * @throws org.iommu4j.IommuException as {@link IommuVendor#open}; the drivers that were opened are closed again
@@ -64,7 +74,7 @@ public final class IommuVendors {
         Objects.requireNonNull(context, "context");
         List<Iommu> opened = new ArrayList<>();
         try {
-            for (IommuVendor vendor : claiming(context.firmware())) {
+            for (IommuVendor vendor : claiming(context.firmware(), context.release())) {
                 opened.add(vendor.open(context));
             }
         } catch (RuntimeException failure) {

@@ -29,7 +29,7 @@ import org.iommu4j.platform.support.FailNth;
  * @param frames what they are made of
  * @param registers where the units' registers are
  * @param waiter how to wait for a unit
- * @param firmware the ACPI tables
+ * @param firmware the ACPI tables and the device tree
  * @param topology the PCI functions
  * @param bootOptions what the kernel was told
  * @param release the rules to follow
@@ -75,7 +75,7 @@ public record VendorContext(
         return new VendorContext(memory, frames, registers, other, firmware, topology, bootOptions, release);
     }
 
-    /** Returns this context with other ACPI tables. */
+    /** Returns this context with other firmware. */
     public VendorContext withFirmware(FirmwareTables other) {
         return new VendorContext(memory, frames, registers, waiter, other, topology, bootOptions, release);
     }

@@ -8,14 +8,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
-import org.iommu4j.LinuxRelease;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.HardwareVirtualization;
-import org.iommu4j.riscv.acpi.IdMapping;
-import org.iommu4j.riscv.acpi.Rimt;
-import org.iommu4j.riscv.acpi.RimtNode;
 import org.iommu4j.riscv.reg.Capabilities;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.CoherencyRule;
@@ -30,7 +26,7 @@ import org.iommu4j.spi.UnitDescription;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Describes a host by its RIMT and by what Linux shows, without opening anything.
+ * Describes a host by its RIMT or device tree and by what Linux shows, without opening anything.
  *
  * <p>The answer about no-snoop never depends on the host: nothing in the unit's structures blocks it, and the driver
  * has no {@code enforce_cache_coherency}.
@@ -47,49 +43,36 @@ final class RiscvDescription {
             "Linux riscv_iommu_ops, vfio_register_group_dev");
 
     private final HostFacts facts;
-    private final @Nullable Rimt rimt;
     private final @Nullable UnitMap map;
     private final Map<String, UnitDescription> units = new LinkedHashMap<>();
     private final List<String> warnings = new ArrayList<>();
 
-    private RiscvDescription(HostFacts facts) {
+    private RiscvDescription(HostFacts facts, @Nullable UnitMap map) {
         this.facts = facts;
-        Optional<byte[]> table = facts.firmware().table(Rimt.SIGNATURE);
-        this.rimt = table.map(Rimt::parse).orElse(null);
-        this.map = rimt == null ? null : new UnitMap(rimt, facts.topology());
+        this.map = map;
     }
 
     /**
      * Describes; see {@link org.iommu4j.spi.IommuVendor#describe}.
      *
-     * @throws IllegalArgumentException when there is no driver for the release
-     * @throws org.iommu4j.platform.MalformedTableException when RIMT can't be read
+     * @param map what firmware has, empty where it is not known
      */
-    static HostDescription describe(HostFacts facts, LinuxRelease release) {
-        if (!RiscvRules.areBuiltFor(release)) {
-            throw new IllegalArgumentException("Linux " + release + " has no RISC-V IOMMU driver that reads RIMT, or no"
-                    + " rules are built for it");
-        }
-        return new RiscvDescription(facts).describe();
+    static HostDescription describe(HostFacts facts, Optional<UnitMap> map) {
+        return new RiscvDescription(facts, map.orElse(null)).describe();
     }
 
     private HostDescription describe() {
-        if (rimt != null) {
-            warnings.addAll(rimt.warnings());
-            if (!rimt.checksumValid()) {
-                warnings.add(Rimt.SIGNATURE + ": the checksum is wrong");
-            }
-        }
         if (map != null) {
+            warnings.addAll(map.warnings());
             for (UnitMap.Place place : map.places()) {
                 place.unused().ifPresent(why -> warnings.add(place.name() + " is not used: " + why));
-                units.put(place.name(), unit(place));
+                units.put(place.name(), unit(map, place));
             }
         }
         facts.shownUnits().forEach((name, shown) -> {
             if (RiscvNames.isUnit(name) && !units.containsKey(name)) {
                 if (map != null) {
-                    warnings.add(name + ": Linux shows it, " + Rimt.SIGNATURE + " does not have it");
+                    warnings.add(name + ": Linux shows it, the " + map.source() + " does not have it");
                 }
                 units.put(
                         name, unit(name, OptionalInt.empty(), shown.registerBase(), Answer.UNKNOWN, List.of(), shown));
@@ -112,14 +95,14 @@ final class RiscvDescription {
 
     // --- units ---
 
-    private UnitDescription unit(UnitMap.Place place) {
+    private UnitDescription unit(UnitMap map, UnitMap.Place place) {
         ShownUnit shown = facts.shownUnits().get(place.name());
         OptionalLong base = shown != null && shown.registerBase().isPresent() ? shown.registerBase() : place.base();
         if (!base.equals(place.base())) {
-            warnings.add(place.name() + ": Linux shows registers at " + Hex.of(base.orElse(0)) + ", " + Rimt.SIGNATURE
+            warnings.add(place.name() + ": Linux shows registers at " + Hex.of(base.orElse(0)) + ", the " + map.source()
                     + " has other ones");
         }
-        return unit(place.name(), place.segment(), base, Answer.NO, scope(place.node()), shown);
+        return unit(place.name(), place.segment(), base, Answer.NO, map.scope(place), shown);
     }
 
     private UnitDescription unit(
@@ -170,34 +153,6 @@ final class RiscvDescription {
                 firstStage == 0 ? 0 : PageTable.shift(firstStage + 1));
     }
 
-    private List<ScopeEntry> scope(RimtNode.Unit unit) {
-        List<ScopeEntry> scope = new ArrayList<>();
-        if (rimt == null) {
-            return scope;
-        }
-        for (RimtNode node : rimt.nodes().values()) {
-            for (IdMapping mapping : node.mappings()) {
-                if (mapping.destination() != unit.offset()) {
-                    continue;
-                }
-                if (node instanceof RimtNode.RootComplex complex) {
-                    long last = Math.min(mapping.sourceBase() + Math.max(mapping.count() - 1, 0), 0xffff);
-                    scope.add(new ScopeEntry(
-                            ScopeEntry.Kind.FUNCTION,
-                            "",
-                            PciAddress.of(complex.segment(), (int) Math.min(mapping.sourceBase(), 0xffff)) + " to "
-                                    + PciAddress.of(complex.segment(), (int) last)));
-                } else if (node instanceof RimtNode.PlatformDevice device) {
-                    scope.add(new ScopeEntry(
-                            ScopeEntry.Kind.NAMESPACE_DEVICE,
-                            device.path(),
-                            "device id " + Hex.of(mapping.destinationBase())));
-                }
-            }
-        }
-        return scope;
-    }
-
     // --- devices ---
 
     private DeviceDescription device(PciFunction function) {
@@ -207,7 +162,7 @@ final class RiscvDescription {
         if (link != null && units.containsKey(link)) {
             if (map != null
                     && !behind.map(its -> its.place().name().equals(link)).orElse(false)) {
-                warnings.add(address + ": Linux has it behind " + link + ", " + Rimt.SIGNATURE + " behind "
+                warnings.add(address + ": Linux has it behind " + link + ", the " + map.source() + " behind "
                         + behind.map(its -> its.place().name()).orElse("none"));
             }
             return device(address, Answer.YES, link, new Reason("it is behind " + link, "Linux's link to its iommu"));
@@ -221,7 +176,7 @@ final class RiscvDescription {
                     address,
                     Answer.UNKNOWN,
                     null,
-                    new Reason("which unit translates for it is not known", "no RIMT and no link"));
+                    new Reason("which unit translates for it is not known", "no RIMT, no device tree and no link"));
         }
         if (behind.isEmpty()) {
             return device(
@@ -229,16 +184,15 @@ final class RiscvDescription {
                     Answer.NO,
                     null,
                     new Reason(
-                            "no mapping of its root complex leads to a unit", "RIMT; Linux rimt_iommu_configure_id"));
+                            "no mapping of its root complex leads to a unit",
+                            map.source() + "; Linux rimt_iommu_configure_id, of_iommu_configure"));
         }
         UnitMap.Place place = behind.get().place();
         if (place.unused().isPresent()) {
-            boolean unknown = place.node().isPciFunction()
-                    && place.base().isEmpty()
-                    && facts.topology()
-                            .function(PciAddress.of(
-                                    place.node().segment(), place.node().requesterId()))
-                            .isEmpty();
+            boolean unknown = place.base().isEmpty()
+                    && place.function()
+                            .filter(its -> facts.topology().function(its).isEmpty())
+                            .isPresent();
             return device(
                     address,
                     unknown ? Answer.UNKNOWN : Answer.NO,
@@ -246,7 +200,7 @@ final class RiscvDescription {
                     new Reason(
                             "its unit " + place.name() + " is not used: "
                                     + place.unused().get(),
-                            "RIMT"));
+                            map.source()));
         }
         for (long id : behind.get().ids()) {
             if (id >>> DeviceDirectory.MOST_ID_BITS != 0) {
@@ -256,7 +210,7 @@ final class RiscvDescription {
                         null,
                         new Reason(
                                 "its id " + Hex.of(id) + " at " + place.name() + " has more than 24 bits",
-                                "RIMT; Linux riscv_iommu_get_dc"));
+                                map.source() + "; Linux riscv_iommu_get_dc"));
             }
         }
         return device(
@@ -266,7 +220,7 @@ final class RiscvDescription {
                 new Reason(
                         "it is behind " + place.name() + " as id "
                                 + Hex.of(behind.get().ids().get(0)),
-                        "RIMT"));
+                        map.source()));
     }
 
     private DeviceDescription device(PciAddress address, Answer translated, @Nullable String unit, Reason place) {

@@ -51,19 +51,17 @@ final class RiscvIommu implements Iommu {
 
     /** Opens; see {@link org.iommu4j.spi.IommuVendor#open}. */
     static RiscvIommu open(VendorContext context, RiscvRules rules) {
-        byte[] bytes = context.firmware()
-                .table(Rimt.SIGNATURE)
-                .orElseThrow(() -> new IommuException(Errno.ENODEV, "open: firmware has no " + Rimt.SIGNATURE));
-        Rimt rimt;
+        UnitMap map;
         try {
-            rimt = Rimt.parse(bytes);
+            map = UnitMap.of(context.firmware(), context.topology(), context.release())
+                    .orElseThrow(() -> new IommuException(
+                            Errno.ENODEV, "open: firmware has no " + Rimt.SIGNATURE + " and no device tree"));
         } catch (MalformedTableException e) {
             throw new IommuException(Errno.EINVAL, "open: " + e.getMessage(), e);
         }
-        if (!rimt.checksumValid()) {
-            throw new IommuException(Errno.EINVAL, "open: the checksum of " + Rimt.SIGNATURE + " is wrong");
-        }
-        UnitMap map = new UnitMap(rimt, context.topology());
+        map.defect().ifPresent(defect -> {
+            throw new IommuException(Errno.EINVAL, "open: " + defect);
+        });
         List<RiscvUnit> units = new ArrayList<>();
         try {
             for (UnitMap.Place place : map.places()) {
@@ -78,7 +76,7 @@ final class RiscvIommu implements Iommu {
             throw e;
         }
         if (units.isEmpty()) {
-            throw new IommuException(Errno.ENODEV, "open: " + Rimt.SIGNATURE + " has no unit that the driver is for");
+            throw new IommuException(Errno.ENODEV, "open: the " + map.source() + " has no unit that the driver is for");
         }
         return new RiscvIommu(context, rules, map, units);
     }

@@ -20,6 +20,8 @@ import org.iommu4j.release.RuleRecords;
  * MSI tables, translation requests and page requests.
  */
 record RiscvRules(
+        boolean readsDeviceTree,
+        boolean platformMessages,
         boolean readsRimt,
         boolean countsWires,
         boolean genericTables,
@@ -31,9 +33,24 @@ record RiscvRules(
     /** The rules. */
     static final List<ReleaseRule<?>> RULES = List.of(
             ReleaseRule.of(
+                            "readsDeviceTree",
+                            "There is a driver; units and devices are found by the device tree.",
+                            false,
+                            READ)
+                    .since("6.13", true, READ)
+                    .witnessedBy("RiscvRulesTest#machinesWithADeviceTreeHaveADriverSince613"),
+            ReleaseRule.of(
+                            "platformMessages",
+                            "A platform device can interrupt by messages, if it has a controller for them; before, by "
+                                    + "wires alone.",
+                            false,
+                            READ)
+                    .since("6.14", true, INFERRED, "d5f88acdd6ff")
+                    .witnessedBy("RiscvRulesTest#aPlatformDeviceSendsMessagesSince614"),
+            ReleaseRule.of(
                             "readsRimt",
-                            "Units and devices are found by the ACPI table RIMT; the driver of 6.13 to 6.17 knows "
-                                    + "device trees only.",
+                            "Units and devices are found by the ACPI table RIMT as well; before, on machines with a "
+                                    + "device tree only.",
                             false,
                             READ)
                     .since("6.18", true, READ)
@@ -75,7 +92,7 @@ record RiscvRules(
                             "Leaves have a memory type (Svpbmt): I/O for MMIO, no cache for mappings without CACHE.",
                             false,
                             READ)
-                    .since("7.2", true, INFERRED, "f196a8668797", "6c21eb174c6c")
+                    .since("7.2", true, READ, "f196a8668797", "6c21eb174c6c")
                     .witnessedBy("RiscvRulesTest#leavesHaveMemoryTypesSince72"),
             ReleaseRule.of(
                             "nonLeafInvalidations",
@@ -83,7 +100,7 @@ record RiscvRules(
                                     + "translated; else all of the domain is.",
                             false,
                             READ)
-                    .since("7.2", true, INFERRED, "e4084c6bbb42")
+                    .since("7.2", true, READ, "e4084c6bbb42")
                     .witnessedBy("RiscvRulesTest#freedTablesAreForgottenByRangeSince72"),
             ReleaseRule.of(
                             "rangeInvalidations",
@@ -91,12 +108,12 @@ record RiscvRules(
                                     + "a range before all of the domain is forgotten.",
                             false,
                             READ)
-                    .since("7.2", true, INFERRED, "bb62adcf4513", "082ad5ed0785")
+                    .since("7.2", true, READ, "bb62adcf4513", "082ad5ed0785")
                     .witnessedBy("RiscvRulesTest#aRangeIsForgottenByOneCommandSince72"));
 
-    /** Returns whether the rules of a release are built, and there is a driver for machines with ACPI. */
+    /** Returns whether the rules of a release are built, and it has the driver, which came with 6.13. */
     static boolean areBuiltFor(LinuxRelease release) {
-        return release.isKnown() && of(release).readsRimt;
+        return release.isKnown() && of(release).readsDeviceTree;
     }
 
     /** Returns the rules of a release. */

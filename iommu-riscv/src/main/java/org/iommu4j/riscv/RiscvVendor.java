@@ -19,7 +19,10 @@ import org.iommu4j.spi.KernelLog;
 import org.iommu4j.spi.ShownUnit;
 import org.iommu4j.spi.VendorContext;
 
-/** The RISC-V IOMMU driver as the service loader finds it: claims machines whose firmware has a RIMT. */
+/**
+ * The RISC-V IOMMU driver as the service loader finds it: claims machines whose firmware has a RIMT, or a unit in a
+ * device tree.
+ */
 public final class RiscvVendor implements IommuVendor {
     /** Makes the vendor; it has no state. */
     public RiscvVendor() {}
@@ -31,7 +34,16 @@ public final class RiscvVendor implements IommuVendor {
 
     @Override
     public boolean claims(FirmwareTables firmware) {
-        return firmware.table(Rimt.SIGNATURE).isPresent();
+        return firmware.table(Rimt.SIGNATURE).isPresent() || UnitMap.isInDeviceTree(firmware);
+    }
+
+    /** Before 6.18 Linux's driver does not read RIMT. */
+    @Override
+    public boolean claims(FirmwareTables firmware, LinuxRelease release) {
+        Objects.requireNonNull(release, "release");
+        return (supports(release) && !RiscvRules.of(release).readsRimt())
+                ? UnitMap.isInDeviceTree(firmware)
+                : claims(firmware);
     }
 
     @Override
@@ -71,19 +83,27 @@ public final class RiscvVendor implements IommuVendor {
     public HostDescription describe(HostFacts facts, LinuxRelease release) {
         Objects.requireNonNull(facts, "facts");
         Objects.requireNonNull(release, "release");
+        if (!supports(release)) {
+            throw notBuilt(release);
+        }
+        Optional<UnitMap> map = UnitMap.of(facts.firmware(), facts.topology(), release);
         if (!recognises(facts)) {
             throw new IllegalArgumentException("nothing of this host is for driver " + name()
-                    + ", expected its RIMT table, a unit or a line of its log");
+                    + ", expected a RIMT table, a unit in a device tree, a unit or a line of its log");
         }
-        return RiscvDescription.describe(facts, release);
+        return RiscvDescription.describe(facts, map);
     }
 
     @Override
     public Iommu open(VendorContext context) {
         if (!supports(context.release())) {
-            throw new IllegalArgumentException("Linux " + context.release()
-                    + " has no RISC-V IOMMU driver that reads RIMT, or no rules are built for it");
+            throw notBuilt(context.release());
         }
         return RiscvIommu.open(context, RiscvRules.of(context.release()));
+    }
+
+    private static IllegalArgumentException notBuilt(LinuxRelease release) {
+        return new IllegalArgumentException(
+                "Linux " + release + " has no RISC-V IOMMU driver, or no rules are built for it");
     }
 }

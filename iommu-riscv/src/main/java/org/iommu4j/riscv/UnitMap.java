@@ -1,55 +1,66 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.riscv;
 
-import java.util.ArrayList;
-import java.util.HashSet;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
-import java.util.Set;
+import org.iommu4j.LinuxRelease;
 import org.iommu4j.device.NamedDevice;
-import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.pci.PciTopology;
+import org.iommu4j.platform.DeviceTree;
+import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.riscv.acpi.Rimt;
-import org.iommu4j.riscv.acpi.RimtNode;
+import org.iommu4j.spi.ScopeEntry;
 
 /**
- * Firmware's units in the order of RIMT, and the unit and ids of each device.
+ * Firmware's units in firmware's order, and the unit and ids of each device.
  *
- * <p>A unit is a platform device or a PCI function. Linux's driver binds to devices of the ids that it knows; a unit
- * with another id has no driver, and no device behind it is translated.
- *
- * <p>Source: Linux {@code drivers/acpi/riscv/rimt.c}, {@code drivers/iommu/riscv/iommu-platform.c} and {@code
- * iommu-pci.c}.
+ * <p>A unit is a platform device or a PCI function. Linux's driver binds to devices that it knows; a unit that is
+ * another device has no driver, and no device behind it is translated.
  */
-final class UnitMap {
-    private static final int VENDOR_AND_DEVICE = 0;
-    private static final int BAR_0 = 0x10;
-    private static final int BAR_1 = 0x14;
-    private static final int BAR_IS_IO = 1;
-    private static final int BAR_KIND = 6;
-    private static final int BAR_OF_64_BITS = 4;
-    private static final int BAR_FLAGS = 0xf;
-
-    /** PCI functions that the driver binds to, device id in 31:16: QEMU's and Rivos's. */
-    private static final Set<Integer> FUNCTIONS = Set.of(0x0014_1b36, 0x0008_1efd);
-
-    private final Rimt rimt;
-    private final List<Place> places = new ArrayList<>();
-
+interface UnitMap {
     /**
      * A unit.
      *
-     * @param node its node in the table
      * @param name the name under {@code /sys/class/iommu}
+     * @param function the PCI function that it is, empty where it is a platform device
      * @param base its registers, empty where they are not known
      * @param segment of its functions: its own where it is one, else that of the first root complex that leads to it
+     * @param wires how many interrupt wires it has
+     * @param messages whether there is a controller that its messages can be sent to
      * @param unused why Linux's driver does not use it, empty where it does
      */
-    record Place(RimtNode.Unit node, String name, OptionalLong base, OptionalInt segment, Optional<String> unused) {}
+    record Place(
+            String name,
+            Optional<PciAddress> function,
+            OptionalLong base,
+            OptionalInt segment,
+            int wires,
+            boolean messages,
+            Optional<String> unused) {
+        /** Makes the place of a unit that is a PCI function; its registers are behind the first BAR. */
+        static Place of(PciAddress address, PciTopology topology, Optional<String> unused) {
+            Optional<PciFunction> function = topology.function(address);
+            OptionalLong base = function.map(FunctionRegisters::of).orElse(OptionalLong.empty());
+            Optional<String> why = function.isEmpty()
+                    ? Optional.of("there is no PCI function " + address)
+                    : base.isEmpty()
+                            ? Optional.of("the PCI function is not one that the driver is for")
+                            : Optional.empty();
+            return new Place(
+                    RiscvNames.unit(address.toString()),
+                    Optional.of(address),
+                    base,
+                    OptionalInt.of(address.segment()),
+                    0,
+                    true,
+                    unused.isPresent() ? unused : why);
+        }
+    }
 
     /**
      * The unit and the ids of a device.
@@ -58,127 +69,68 @@ final class UnitMap {
      * @param ids at least one, no id twice
      */
     record Behind(Place place, List<Long> ids) {
-        Behind {
+        /** Copies the list. */
+        public Behind {
             ids = List.copyOf(ids);
         }
     }
 
-    UnitMap(Rimt rimt, PciTopology topology) {
-        this.rimt = rimt;
-        Set<Object> seen = new HashSet<>();
-        List<String> hardwareIds = new ArrayList<>();
-        for (RimtNode.Unit node : rimt.units()) {
-            PciAddress address = PciAddress.of(node.segment(), node.requesterId());
-            // Linux takes the first node of a device.
-            if (!seen.add(node.isPciFunction() ? address : node.base())) {
-                continue;
-            }
-            if (node.isPciFunction()) {
-                places.add(function(node, address, topology.function(address)));
-            } else {
-                long before =
-                        hardwareIds.stream().filter(node.hardwareId()::equals).count();
-                hardwareIds.add(node.hardwareId());
-                places.add(platformDevice(node, before));
-            }
+    /**
+     * Reads firmware: its device tree where that has more than {@code /chosen}, else its RIMT; empty where it has
+     * neither.
+     *
+     * <p>Source: Linux {@code acpi_boot_table_init} on RISC-V, without {@code acpi=} on the command line.
+     *
+     * @throws org.iommu4j.platform.MalformedTableException when it can't be read
+     */
+    static Optional<UnitMap> of(FirmwareTables firmware, PciTopology topology, LinuxRelease release) {
+        Optional<DeviceTree> tree = firmware.deviceTree().map(DeviceTree::parse);
+        Optional<byte[]> table = firmware.table(Rimt.SIGNATURE);
+        if (tree.isPresent() && (table.isEmpty() || !isStub(tree.get()))) {
+            return Optional.of(new DeviceTreeMap(tree.get(), topology));
         }
+        return table.map(bytes -> new RimtMap(Rimt.parse(bytes), topology, release));
     }
 
-    private Place platformDevice(RimtNode.Unit node, long before) {
-        OptionalInt segment = rimt.rootComplexes().stream()
-                .filter(complex ->
-                        complex.mappings().stream().anyMatch(mapping -> mapping.destination() == node.offset()))
-                .mapToInt(RimtNode.RootComplex::segment)
-                .findFirst();
-        return new Place(
-                node,
-                RiscvNames.unit(String.format("%s:%02x", node.hardwareId(), before)),
-                OptionalLong.of(node.base()),
-                segment.isPresent() ? segment : OptionalInt.of(node.segment()),
-                node.hardwareId().equals(RiscvNames.HARDWARE_ID)
-                        ? Optional.empty()
-                        : Optional.of("its ACPI id is '" + node.hardwareId() + "', the driver is for "
-                                + RiscvNames.HARDWARE_ID));
+    private static boolean isStub(DeviceTree tree) {
+        return tree.root().children().stream().allMatch(node -> node.name().equals("chosen"));
     }
 
-    private static Place function(RimtNode.Unit node, PciAddress address, Optional<PciFunction> function) {
-        OptionalLong base = function.map(UnitMap::registers).orElse(OptionalLong.empty());
-        return new Place(
-                node,
-                RiscvNames.unit(address.toString()),
-                base,
-                OptionalInt.of(node.segment()),
-                function.isEmpty()
-                        ? Optional.of("there is no PCI function " + address)
-                        : base.isEmpty()
-                                ? Optional.of("the PCI function is not one that the driver is for")
-                                : Optional.empty());
+    /** Returns whether a device tree names a unit anywhere; its bytes may be damaged. */
+    static boolean isInDeviceTree(FirmwareTables firmware) {
+        return firmware.deviceTree()
+                .map(bytes -> new String(bytes, StandardCharsets.ISO_8859_1))
+                .filter(text -> DeviceTreeMap.MODELS.stream().anyMatch(model -> text.contains(model + '\0')))
+                .isPresent();
     }
 
-    /** Returns the function's registers, which are behind its first BAR; empty where it is not a unit. */
-    private static OptionalLong registers(PciFunction function) {
-        ConfigSpace config = function.config();
-        int bar = config.read(BAR_0, 4);
-        if (!FUNCTIONS.contains(config.read(VENDOR_AND_DEVICE, 4)) || (bar & BAR_IS_IO) != 0) {
-            return OptionalLong.empty();
-        }
-        long high = (bar & BAR_KIND) == BAR_OF_64_BITS ? config.read(BAR_1, 4) : 0;
-        return OptionalLong.of(high << 32 | (bar & ~BAR_FLAGS & 0xffff_ffffL));
-    }
+    /** Returns what firmware's description is called in messages. */
+    String source();
 
-    /** Returns the units, in the table's order. */
-    List<Place> places() {
-        return places;
-    }
+    /** Returns what is wrong with it that reading it does not end with, one line each. */
+    List<String> warnings();
+
+    /** Returns why it must not be used to drive hardware, empty where it may be. */
+    Optional<String> defect();
+
+    /** Returns the units, in firmware's order; no two have one name. */
+    List<Place> places();
+
+    /** Returns what firmware puts behind a unit. */
+    List<ScopeEntry> scope(Place place);
 
     /**
-     * Returns the unit and the ids of a function, empty when no unit translates for it: no root complex has its
-     * segment, an alias is not mapped, or two are mapped to different units.
+     * Returns the unit and the ids of a function, empty when no unit translates for it: nothing has its segment, an
+     * alias is not mapped, or two are mapped to different units.
      */
-    Optional<Behind> behind(PciAddress function, int... aliases) {
-        Optional<RimtNode.RootComplex> complex = rimt.rootComplex(function.segment());
-        if (complex.isEmpty()) {
-            return Optional.empty();
-        }
-        List<Rimt.Destination> destinations = new ArrayList<>();
-        for (int i = -1; i < aliases.length; i++) {
-            Optional<Rimt.Destination> to = rimt.map(complex.get(), i < 0 ? function.requesterId() : aliases[i]);
-            if (to.isEmpty()) {
-                return Optional.empty();
-            }
-            destinations.add(to.get());
-        }
-        return behind(destinations);
-    }
+    Optional<Behind> behind(PciAddress function, int... aliases);
 
     /** Returns whether firmware names devices that are not on PCI. */
-    boolean hasNamedDevices() {
-        return rimt.hasPlatformDevices();
-    }
+    boolean hasNamedDevices();
 
     /** Returns the unit and the ids of a platform device, empty when no unit translates for it. */
-    Optional<Behind> behind(NamedDevice device) {
-        return rimt.platformDevice(device.name()).map(rimt::destinations).flatMap(this::behind);
-    }
+    Optional<Behind> behind(NamedDevice device);
 
-    private Optional<Behind> behind(List<Rimt.Destination> destinations) {
-        if (destinations.isEmpty()) {
-            return Optional.empty();
-        }
-        RimtNode.Unit unit = destinations.get(0).unit();
-        if (!destinations.stream().allMatch(to -> to.unit().equals(unit))) {
-            return Optional.empty();
-        }
-        List<Long> ids =
-                destinations.stream().map(Rimt.Destination::deviceId).distinct().toList();
-        return places.stream()
-                .filter(place -> place.node().equals(unit))
-                .findFirst()
-                .map(place -> new Behind(place, ids));
-    }
-
-    /** Returns the function whose requests have an id of a unit, as far as the table tells. */
-    Optional<PciAddress> requester(Place place, long deviceId) {
-        return rimt.requester(place.node(), deviceId);
-    }
+    /** Returns the function whose requests have an id of a unit, as far as firmware tells. */
+    Optional<PciAddress> requester(Place place, long deviceId);
 }

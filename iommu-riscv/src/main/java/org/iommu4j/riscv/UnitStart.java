@@ -128,8 +128,8 @@ final class UnitStart {
         }
         boolean wires = usesWires(place, capabilities, rules);
         quiesce(place, context, window);
-        int vectors = wires || (rules.countsWires() && !place.node().isPciFunction())
-                ? Math.min(place.node().wires(), VECTORS)
+        int vectors = wires || (rules.countsWires() && place.function().isEmpty())
+                ? Math.min(place.wires(), VECTORS)
                 : VECTORS;
         configure(place, window, capabilities, wires, vectors);
 
@@ -156,15 +156,17 @@ final class UnitStart {
     /** Returns whether the unit interrupts by wires, or throws ENODEV where it can't interrupt Linux. */
     private static boolean usesWires(UnitMap.Place place, long capabilities, RiscvRules rules) {
         int ways = (int) Capabilities.IGS.get(capabilities);
-        boolean messages = ways == Capabilities.IGS_MSI || ways == Capabilities.IGS_BOTH;
-        boolean platform = !place.node().isPciFunction();
-        boolean wired = platform && place.node().wires() > 0;
-        boolean works = messages ? wired || !platform || !rules.countsWires() : wired && ways == Capabilities.IGS_WIRES;
-        if (!works) {
+        boolean platform = place.function().isEmpty();
+        boolean messages = (ways == Capabilities.IGS_MSI || ways == Capabilities.IGS_BOTH)
+                && place.messages()
+                && (!platform || rules.platformMessages());
+        boolean wires = (ways == Capabilities.IGS_WIRES || ways == Capabilities.IGS_BOTH) && place.wires() > 0;
+        boolean counted = platform && rules.countsWires() && place.wires() == 0;
+        if (counted || (!messages && !wires)) {
             throw new IommuException(
                     Errno.ENODEV,
-                    "open: " + place.name() + " can't interrupt: IGS is " + ways + ", with "
-                            + place.node().wires() + " wires");
+                    "open: " + place.name() + " can't interrupt: IGS is " + ways + ", with " + place.wires() + " wires"
+                            + (place.messages() ? "" : " and no controller for messages"));
         }
         return !messages;
     }

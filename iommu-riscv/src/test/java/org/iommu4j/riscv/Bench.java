@@ -13,10 +13,12 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.device.NamedDevice;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.Waiter;
+import org.iommu4j.platform.support.FirmwareBytes;
 import org.iommu4j.platform.support.FlatMemory;
 import org.iommu4j.platform.support.FramePool;
 import org.iommu4j.riscv.acpi.RimtBytes;
 import org.iommu4j.riscv.acpi.RimtBytes.Mapping;
+import org.iommu4j.riscv.dt.TreeBytes;
 import org.iommu4j.spi.BootOptions;
 import org.iommu4j.spi.VendorContext;
 
@@ -47,6 +49,8 @@ final class Bench {
         final long capabilities;
         Consumer<UnitDouble> unit = any -> {};
         int wires = 4;
+        boolean tree;
+        boolean messages = true;
 
         Settings(long capabilities) {
             this.capabilities = capabilities;
@@ -54,6 +58,13 @@ final class Bench {
 
         Settings wires(int count) {
             wires = count;
+            return this;
+        }
+
+        /** Has firmware have a device tree in place of RIMT, and perhaps no controller of messages. */
+        Settings tree(boolean withMessages) {
+            tree = true;
+            messages = withMessages;
             return this;
         }
 
@@ -66,14 +77,9 @@ final class Bench {
     Bench(String release, Settings settings, String commandLine) {
         unit = new UnitDouble(BASE, settings.capabilities, memory);
         settings.unit.accept(unit);
-        RimtBytes rimt = new RimtBytes();
-        int node = rimt.next();
-        byte[] table = rimt.unit("RSCV0004", BASE, settings.wires)
-                .platformDevice(FIRST.name(), new Mapping(0, 1, (int) FIRST_ID, node))
-                .platformDevice(SECOND.name(), new Mapping(0, 1, (int) SECOND_ID, node))
-                .table();
-        FirmwareTables firmware =
-                signature -> Optional.ofNullable(Map.of("RIMT", table).get(signature));
+        FirmwareTables firmware = settings.tree
+                ? new FirmwareBytes(Map.of(), Optional.of(tree(settings)))
+                : new FirmwareBytes(Map.of("RIMT", rimt(settings)), Optional.empty());
         LinuxRelease linux = LinuxRelease.of(release);
         try {
             iommu = RiscvIommu.open(
@@ -86,6 +92,21 @@ final class Bench {
             }
             throw e;
         }
+    }
+
+    private static byte[] rimt(Settings settings) {
+        RimtBytes rimt = new RimtBytes();
+        int node = rimt.next();
+        return rimt.unit("RSCV0004", BASE, settings.wires)
+                .platformDevice(FIRST.name(), new Mapping(0, 1, (int) FIRST_ID, node))
+                .platformDevice(SECOND.name(), new Mapping(0, 1, (int) SECOND_ID, node))
+                .table();
+    }
+
+    private static byte[] tree(Settings settings) {
+        TreeBytes tree =
+                Hosts.controllers(new TreeBytes().words("#address-cells", 2).words("#size-cells", 2));
+        return Hosts.unit(tree, BASE, settings.wires, settings.messages).end().tree();
     }
 
     IommuDevice device(NamedDevice name) {

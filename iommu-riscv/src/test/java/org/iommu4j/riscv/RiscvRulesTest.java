@@ -14,6 +14,7 @@ import org.iommu4j.IommuDomain;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
+import org.iommu4j.platform.FirmwareTables;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -30,13 +31,64 @@ class RiscvRulesTest {
     private static final long IOVA = 0x4000_0000L;
 
     @Test
+    void machinesWithADeviceTreeHaveADriverSince613() {
+        RiscvVendor vendor = new RiscvVendor();
+        FirmwareTables tree = Hosts.twoUnitsInTree().firmware();
+        assertThat(vendor.supports(LinuxRelease.of("6.12"))).isFalse();
+        for (String release : new String[] {"6.13", "6.17", "6.18.2", "7.3"}) {
+            assertThat(vendor.supports(LinuxRelease.of(release))).isTrue();
+            assertThat(vendor.claims(tree, LinuxRelease.of(release))).isTrue();
+        }
+        assertThat(new Bench("6.13", new Bench.Settings(SV57).tree(true), "").iommu.units())
+                .containsExactly("riscv-iommu@3010000.iommu");
+    }
+
+    @Test
     void machinesWithRimtHaveADriverSince618() {
         RiscvVendor vendor = new RiscvVendor();
-        assertThat(vendor.supports(LinuxRelease.of("6.17"))).isFalse();
-        assertThat(vendor.supports(LinuxRelease.of("6.12"))).isFalse();
-        assertThat(vendor.supports(LinuxRelease.of("6.18"))).isTrue();
-        assertThat(vendor.supports(LinuxRelease.of("6.18.2"))).isTrue();
-        assertThat(vendor.supports(LinuxRelease.NEWEST)).isTrue();
+        FirmwareTables rimt = Hosts.twoUnits().firmware();
+        assertThat(vendor.claims(rimt, LinuxRelease.of("6.13"))).isFalse();
+        assertThat(vendor.claims(rimt, LinuxRelease.of("6.17"))).isFalse();
+        assertThat(vendor.claims(rimt, LinuxRelease.of("6.18"))).isTrue();
+        assertThat(vendor.claims(rimt, LinuxRelease.of("6.18.2"))).isTrue();
+        assertThat(vendor.claims(rimt, LinuxRelease.of("6.12")))
+                .as("what it claims at all, where there is no driver")
+                .isTrue();
+        assertThatThrownBy(() -> new Bench("6.17", new Bench.Settings(SV57), ""))
+                .hasMessageContaining("ENODEV");
+        assertThat(new Bench("6.18", new Bench.Settings(SV57), "").iommu.units())
+                .hasSize(1);
+    }
+
+    @Test
+    void aPlatformDeviceSendsMessagesSince614() {
+        long messagesOnly = 0x10 | 7 << 9;
+        assertThatThrownBy(() -> new Bench("6.13", new Bench.Settings(messagesOnly).tree(true), ""))
+                .hasMessageContaining("ENODEV");
+        assertThat(new Bench("6.13", new Bench.Settings(SV57).tree(true), "").unit.get(8) & 2)
+                .as("fctl.WSI")
+                .isEqualTo(2);
+        assertThat(new Bench("6.14", new Bench.Settings(SV57).tree(true), "").unit.get(8) & 2)
+                .isZero();
+        assertThat(new Bench("6.14", new Bench.Settings(messagesOnly).tree(true), "").unit.get(8) & 2)
+                .isZero();
+    }
+
+    /** Firmware with a device tree may have no controller of messages; then wires serve. */
+    @Test
+    void aUnitWithoutAControllerOfMessagesUsesItsWires() {
+        for (String release : new String[] {"6.14", "7.1"}) {
+            assertThat(new Bench(release, new Bench.Settings(SV57).tree(false), "").unit.get(8) & 2)
+                    .isEqualTo(2);
+            assertThatThrownBy(() -> new Bench(
+                            release, new Bench.Settings(SV57).tree(false).wires(0), ""))
+                    .hasMessageContaining("ENODEV");
+        }
+        assertThat(icvec(new Bench("7.1", new Bench.Settings(SV57).tree(true).wires(0), "")))
+                .isEqualTo(0x2310);
+        assertThatThrownBy(() ->
+                        new Bench("7.0", new Bench.Settings(SV57).tree(true).wires(0), ""))
+                .hasMessageContaining("ENODEV");
     }
 
     @Test

@@ -17,6 +17,9 @@ import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.support.FirmwareBytes;
+import org.iommu4j.riscv.dt.TreeBytes;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.BuiltInTopology;
@@ -161,9 +164,114 @@ class RiscvVendorTest {
     }
 
     @Test
-    void aReleaseBefore618IsRefused() {
-        Machine machine = machine(Hosts.twoUnits());
-        assertThatThrownBy(() -> vendor.open(machine.vendorContext(LinuxRelease.of("6.17"))))
+    void aReleaseBefore613IsRefused() {
+        Machine machine = machine(Hosts.twoUnitsInTree());
+        assertThatThrownBy(() -> vendor.open(machine.vendorContext(LinuxRelease.of("6.12"))))
                 .isInstanceOf(IllegalArgumentException.class);
+    }
+
+    @Test
+    void before618RimtLeadsToNoUnit() {
+        Machine machine = machine(Hosts.twoUnits());
+        HostFacts facts = HostFacts.of(machine.firmware(), machine.topology(), KNOWN);
+        HostDescription host = vendor.describe(facts, LinuxRelease.of("6.17"));
+        assertThat(host.units()).hasSize(2);
+        assertThat(host.warnings()).hasSize(2).allMatch(warning -> warning.contains("knows device trees only"));
+        assertThat(device(host, BuiltInTopology.GPU).translated()).isEqualTo(Answer.NO);
+        assertThatThrownBy(() -> vendor.open(machine.vendorContext(LinuxRelease.of("6.17"))))
+                .isInstanceOfSatisfying(
+                        IommuException.class,
+                        refusal -> assertThat(refusal.errno()).isEqualTo(Errno.ENODEV));
+    }
+
+    // --- device trees ---
+
+    @Test
+    void aDeviceTreeHasTheSameUnitsAndDevicesAsRimt() {
+        HostDescription host = describe(Hosts.twoUnitsInTree());
+        assertThat(host.warnings()).isEmpty();
+        assertThat(host.units())
+                .extracting(UnitDescription::id)
+                .containsExactly("riscv-iommu@3010000.iommu", "riscv-iommu@3020000.iommu");
+        assertThat(host.units().get(1).scope())
+                .extracting(Object::toString)
+                .containsExactly(
+                        "0000:00:02.0 to 0000:00:02.7",
+                        "0000:02:00.0 to 0000:02:1f.7",
+                        "10000000.dma at device id 0xabcde");
+        assertThat(device(host, BuiltInTopology.GPU).unit()).isEqualTo("riscv-iommu@3010000.iommu");
+        assertThat(device(host, BuiltInTopology.SECOND_GPU).unit()).isEqualTo("riscv-iommu@3020000.iommu");
+        Machine machine = machine(Hosts.twoUnitsInTree());
+        Iommu iommu = vendor.open(machine.vendorContext(LinuxRelease.of("6.13")));
+        assertThat(iommu.probe(Hosts.TREE_DMA)).isPresent();
+        assertThat(iommu.probe(Hosts.DMA)).isEmpty();
+    }
+
+    @Test
+    void aFunctionInATreeIsAUnitAndNotBehindItself() {
+        HostDescription host = describe(Hosts.pciUnitInTree());
+        UnitDescription unit = host.units().get(0);
+        assertThat(unit.id()).isEqualTo("riscv-iommu@0000:00:03.0");
+        assertThat(unit.registerBase()).hasValue(Hosts.BASE);
+        assertThat(device(host, new PciAddress(0, 0, 3, 0)).translated()).isEqualTo(Answer.NO);
+        assertThat(device(host, BuiltInTopology.GPU).unit()).isEqualTo("riscv-iommu@0000:00:03.0");
+        Iommu iommu = vendor.open(machine(Hosts.pciUnitInTree()).vendorContext(LinuxRelease.of("6.13")));
+        assertThat(iommu.units()).containsExactly("riscv-iommu@0000:00:03.0");
+    }
+
+    /** A kernel that is started by UEFI has a tree with {@code /chosen} alone beside ACPI's tables. */
+    @Test
+    void aTreeWithMoreThanChosenTakesPrecedenceOverRimt() {
+        byte[] stub = new TreeBytes().begin("chosen").end().tree();
+        assertThat(describe(Hosts.twoUnits().withDeviceTree(Optional.of(stub))).units())
+                .extracting(UnitDescription::id)
+                .containsExactly(Hosts.UNIT, Hosts.SECOND_UNIT);
+        MachineDescription both =
+                Hosts.twoUnitsInTree().withAcpiTables(Hosts.twoUnits().acpiTables());
+        assertThat(describe(both).units())
+                .extracting(UnitDescription::id)
+                .containsExactly("riscv-iommu@3010000.iommu", "riscv-iommu@3020000.iommu");
+    }
+
+    @Test
+    void aTreeOfAnotherMachineIsNotClaimed() {
+        byte[] other = new TreeBytes()
+                .begin("iommu@1000")
+                .text("compatible", "arm,smmu-v3")
+                .end()
+                .tree();
+        FirmwareTables firmware = new FirmwareBytes(Map.of(), Optional.of(other));
+        assertThat(vendor.claims(firmware)).isFalse();
+        HostFacts facts = HostFacts.of(firmware, List::of, RegisterValues.UNKNOWN);
+        assertThatThrownBy(() -> vendor.describe(facts, LinuxRelease.NEWEST))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("nothing of this host");
+        byte[] damaged = Hosts.twoUnitsInTree().deviceTree().orElseThrow();
+        damaged[7]--;
+        assertThat(vendor.claims(new FirmwareBytes(Map.of(), Optional.of(damaged))))
+                .as("damaged, but it names a unit")
+                .isTrue();
+    }
+
+    @Test
+    void unitsThatCantBeUsedAreSaid() {
+        TreeBytes tree = new TreeBytes().words("#address-cells", 2).words("#size-cells", 2);
+        // Its bus has no ranges.
+        tree.begin("soc").text("compatible", "simple-bus");
+        Hosts.unit(tree, Hosts.BASE, 1, true).words("phandle", 3).end().end();
+        tree.begin("pci@30000000")
+                .text("compatible", "pci-host-ecam-generic")
+                .text("device_type", "pci")
+                .words("iommu-map", 0, 3, 0, 0x100, 0x100, 77, 0, 0x1000)
+                .end();
+        MachineDescription machine = Hosts.twoUnitsInTree().withDeviceTree(Optional.of(tree.tree()));
+        HostDescription host = describe(machine);
+        assertThat(host.warnings())
+                .satisfiesExactly(
+                        phandle -> assertThat(phandle).contains("the phandle 0x4d, which no node has"),
+                        unit -> assertThat(unit)
+                                .contains("riscv-iommu@soc:iommu@3010000 is not used", "no physical address"));
+        assertThat(device(host, BuiltInTopology.GPU_PORT).translated()).isEqualTo(Answer.NO);
+        assertThat(device(host, BuiltInTopology.GPU).translated()).isEqualTo(Answer.NO);
     }
 }

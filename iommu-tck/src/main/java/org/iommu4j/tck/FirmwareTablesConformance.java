@@ -6,17 +6,42 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import org.iommu4j.platform.FirmwareTables;
 import org.junit.jupiter.api.Test;
 
-/** The promise of {@link FirmwareTables}. */
+/** The promises of {@link FirmwareTables}. */
 public abstract class FirmwareTablesConformance extends PortConformance {
     /** Made by JUnit. */
     protected FirmwareTablesConformance() {}
 
     /** Makes firmware with these tables, by signature. */
     protected abstract FirmwareTables newTables(Map<String, byte[]> tables);
+
+    /** Makes firmware with a device tree; empty, as by default, where a platform has none. */
+    protected Optional<FirmwareTables> newTree(byte[] deviceTree) {
+        return Optional.empty();
+    }
+
+    @Test
+    @Promise("device-tree-1")
+    void aDeviceTreeIsACopyAsFirmwareLeftIt() {
+        byte[] tree = new byte[40 + random().nextInt(200)];
+        random().nextBytes(tree);
+        byte[] original = tree.clone();
+        assertThat(newTables(Map.of("AAAA", new byte[36])).deviceTree())
+                .as("without one")
+                .isEmpty();
+        newTree(tree).ifPresent(firmware -> {
+            for (int round = 0; round < 2; round++) {
+                byte[] copy = firmware.deviceTree().orElseThrow();
+                assertThat(copy).as("the tree").isEqualTo(original);
+                Arrays.fill(copy, (byte) 0x5a);
+            }
+            assertThat(firmware.table("AAAA")).isEmpty();
+        });
+    }
 
     @Test
     @Promise("table-1")

@@ -15,7 +15,9 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.device.DeviceId;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.pci.PciTopology;
+import org.iommu4j.platform.DeviceTree;
 import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.support.FirmwareBytes;
 import org.iommu4j.sim.pcie.SimulatedFunction;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.Answer;
@@ -32,7 +34,8 @@ import org.iommu4j.tck.support.ReadOnlyFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A vendor and what is known of its machine, without the machine: tables as bytes, functions, values of registers.
+ * A vendor and what is known of its machine, without the machine: tables as bytes, functions, values of registers. A
+ * device tree counts as a table, with the signature {@link DeviceTree#NAME}.
  *
  * <p>What a driver gets when it is opened here is a {@link ScriptedPlatform}.
  */
@@ -85,26 +88,41 @@ public final class VendorBench extends Account {
 
     private String findSignature() {
         IommuVendor vendor = vendor();
-        return subject.machine().acpiTables().keySet().stream()
+        return tables().keySet().stream()
                 .filter(signature -> vendor.claims(firmware(Map.of(signature, table(signature)))))
                 .sorted()
                 .findFirst()
                 .orElseThrow(() -> new AssertionError("no table alone has " + vendor.name() + " claim " + subject));
     }
 
+    /** Returns whether the vendor claims the machine by its device tree, which has no checksum and is nobody's own. */
+    public boolean byDeviceTree() {
+        return signature().equals(DeviceTree.NAME);
+    }
+
+    /** Returns the machine's tables by signature. */
+    public Map<String, byte[]> tables() {
+        Map<String, byte[]> tables = new LinkedHashMap<>(subject.machine().acpiTables());
+        subject.machine().deviceTree().ifPresent(tree -> tables.put(DeviceTree.NAME, tree));
+        return tables;
+    }
+
     /** Returns a copy of one of the machine's tables. */
     public byte[] table(String signature) {
-        return subject.machine().firmware().table(signature).orElseThrow();
+        FirmwareTables firmware = subject.machine().firmware();
+        return (signature.equals(DeviceTree.NAME) ? firmware.deviceTree() : firmware.table(signature)).orElseThrow();
     }
 
     /** Returns firmware with these tables and no others. */
     public static FirmwareTables firmware(Map<String, byte[]> tables) {
-        return signature -> Optional.ofNullable(tables.get(signature)).map(byte[]::clone);
+        Map<String, byte[]> acpi = new LinkedHashMap<>(tables);
+        Optional<byte[]> tree = Optional.ofNullable(acpi.remove(DeviceTree.NAME));
+        return new FirmwareBytes(acpi, tree);
     }
 
     /** Returns the machine's firmware with the vendor's table replaced. */
     public FirmwareTables firmwareWith(byte[] table) {
-        Map<String, byte[]> tables = new LinkedHashMap<>(subject.machine().acpiTables());
+        Map<String, byte[]> tables = tables();
         tables.put(signature(), table);
         return firmware(tables);
     }

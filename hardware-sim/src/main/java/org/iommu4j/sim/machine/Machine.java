@@ -250,7 +250,7 @@ public final class Machine {
         return () -> all;
     }
 
-    /** Returns the ACPI tables. */
+    /** Returns the ACPI tables and the device tree. */
     public FirmwareTables firmware() {
         return description.firmware();
     }

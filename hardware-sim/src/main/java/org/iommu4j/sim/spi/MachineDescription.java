@@ -7,6 +7,7 @@ import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.platform.Architecture;
 import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.support.FirmwareBytes;
 import org.iommu4j.spi.BootOptions;
 
 /**
@@ -21,6 +22,7 @@ import org.iommu4j.spi.BootOptions;
  * @param functions its PCI functions and bridges, in the order of their addresses
  * @param platformDevices its devices that are not on PCI
  * @param acpiTables ACPI tables by signature, with their headers
+ * @param deviceTree its flattened device tree, if its firmware has one
  * @param bootOptions what its kernel was told
  */
 public record MachineDescription(
@@ -32,17 +34,43 @@ public record MachineDescription(
         List<FunctionDescription> functions,
         List<PlatformDeviceDescription> platformDevices,
         Map<String, byte[]> acpiTables,
+        Optional<byte[]> deviceTree,
         BootOptions bootOptions) {
     /** Copies the collections. */
     public MachineDescription {
         Objects.requireNonNull(name, "name");
         Objects.requireNonNull(processors, "processors");
         Objects.requireNonNull(interruptWindow, "interruptWindow");
+        Objects.requireNonNull(deviceTree, "deviceTree");
         Objects.requireNonNull(bootOptions, "bootOptions");
         units = List.copyOf(units);
         functions = List.copyOf(functions);
         platformDevices = List.copyOf(platformDevices);
         acpiTables = Map.copyOf(acpiTables);
+    }
+
+    /** Describes a machine whose firmware has no device tree. */
+    public MachineDescription(
+            String name,
+            ProcessorDescription processors,
+            long memoryBytes,
+            Optional<InterruptWindow> interruptWindow,
+            List<TranslationUnitSpec> units,
+            List<FunctionDescription> functions,
+            List<PlatformDeviceDescription> platformDevices,
+            Map<String, byte[]> acpiTables,
+            BootOptions bootOptions) {
+        this(
+                name,
+                processors,
+                memoryBytes,
+                interruptWindow,
+                units,
+                functions,
+                platformDevices,
+                acpiTables,
+                Optional.empty(),
+                bootOptions);
     }
 
     /** Describes a machine with devices on PCI only, and with x86's interrupt window if its CPUs are x86's. */
@@ -69,13 +97,31 @@ public record MachineDescription(
     /** Returns the same machine with other CPUs. */
     public MachineDescription withProcessors(ProcessorDescription others) {
         return new MachineDescription(
-                name, others, memoryBytes, interruptWindow, units, functions, platformDevices, acpiTables, bootOptions);
+                name,
+                others,
+                memoryBytes,
+                interruptWindow,
+                units,
+                functions,
+                platformDevices,
+                acpiTables,
+                deviceTree,
+                bootOptions);
     }
 
     /** Returns the same machine with another interrupt window, or with none. */
     public MachineDescription withInterruptWindow(Optional<InterruptWindow> others) {
         return new MachineDescription(
-                name, processors, memoryBytes, others, units, functions, platformDevices, acpiTables, bootOptions);
+                name,
+                processors,
+                memoryBytes,
+                others,
+                units,
+                functions,
+                platformDevices,
+                acpiTables,
+                deviceTree,
+                bootOptions);
     }
 
     /** Returns the same machine with other translation units. */
@@ -89,6 +135,7 @@ public record MachineDescription(
                 functions,
                 platformDevices,
                 acpiTables,
+                deviceTree,
                 bootOptions);
     }
 
@@ -103,30 +150,72 @@ public record MachineDescription(
                 others,
                 platformDevices,
                 acpiTables,
+                deviceTree,
                 bootOptions);
     }
 
     /** Returns the same machine with other devices that are not on PCI. */
     public MachineDescription withPlatformDevices(List<PlatformDeviceDescription> others) {
         return new MachineDescription(
-                name, processors, memoryBytes, interruptWindow, units, functions, others, acpiTables, bootOptions);
+                name,
+                processors,
+                memoryBytes,
+                interruptWindow,
+                units,
+                functions,
+                others,
+                acpiTables,
+                deviceTree,
+                bootOptions);
     }
 
     /** Returns the same machine with other ACPI tables. */
     public MachineDescription withAcpiTables(Map<String, byte[]> others) {
         return new MachineDescription(
-                name, processors, memoryBytes, interruptWindow, units, functions, platformDevices, others, bootOptions);
+                name,
+                processors,
+                memoryBytes,
+                interruptWindow,
+                units,
+                functions,
+                platformDevices,
+                others,
+                deviceTree,
+                bootOptions);
+    }
+
+    /** Returns the same machine with another device tree, or with none. */
+    public MachineDescription withDeviceTree(Optional<byte[]> other) {
+        return new MachineDescription(
+                name,
+                processors,
+                memoryBytes,
+                interruptWindow,
+                units,
+                functions,
+                platformDevices,
+                acpiTables,
+                other,
+                bootOptions);
     }
 
     /** Returns the same machine whose kernel was told other things. */
     public MachineDescription withBootOptions(BootOptions others) {
         return new MachineDescription(
-                name, processors, memoryBytes, interruptWindow, units, functions, platformDevices, acpiTables, others);
+                name,
+                processors,
+                memoryBytes,
+                interruptWindow,
+                units,
+                functions,
+                platformDevices,
+                acpiTables,
+                deviceTree,
+                others);
     }
 
-    /** Returns the tables as a driver sees them. */
+    /** Returns the tables and the device tree as a driver sees them. */
     public FirmwareTables firmware() {
-        return signature -> Optional.ofNullable(acpiTables.get(Objects.requireNonNull(signature, "signature")))
-                .map(byte[]::clone);
+        return new FirmwareBytes(acpiTables, deviceTree);
     }
 }

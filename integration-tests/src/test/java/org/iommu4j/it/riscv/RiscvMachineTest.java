@@ -52,7 +52,7 @@ class RiscvMachineTest {
 
         assertThat(gpu.read(address + 0x18, false)).isEqualTo(0x1234);
         assertThat(gpu.write(address, 1, false)).as("to the device only").isFalse();
-        device.unmap(address, 4096);
+        device.unmap(address, 4096, DmaDirection.TO_DEVICE);
         device.close();
         assertThat(iommu.takeFaults()).singleElement().satisfies(fault -> {
             assertThat(fault.requester()).isEqualTo(BuiltInTopology.GPU);

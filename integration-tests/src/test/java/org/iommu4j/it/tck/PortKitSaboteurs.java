@@ -490,6 +490,17 @@ final class PortKitSaboteurs {
     private static List<PortSabotage> tables() {
         Class<?> type = FirmwareTables.class;
         return List.of(
+                new PortSabotage("device-tree-1", "hands out the tree itself", type, "deviceTree", () -> {
+                    Object[] kept = new Object[1];
+                    return call -> {
+                        kept[0] = kept[0] == null || !((Optional<?>) kept[0]).isPresent() ? call.proceed() : kept[0];
+                        return kept[0];
+                    };
+                }),
+                of("device-tree-1", "always has a tree", type, "deviceTree", call -> {
+                    Optional<?> tree = (Optional<?>) call.proceed();
+                    return tree.isPresent() ? tree : Optional.of(new byte[40]);
+                }),
                 of(
                         "table-1",
                         "mends the checksum",

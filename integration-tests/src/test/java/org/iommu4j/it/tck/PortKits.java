@@ -14,6 +14,7 @@ import org.iommu4j.platform.RegisterSpace;
 import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.platform.Waiter;
+import org.iommu4j.platform.support.FirmwareBytes;
 import org.iommu4j.platform.support.FlatMemory;
 import org.iommu4j.platform.support.FramePool;
 import org.iommu4j.sim.machine.Machine;
@@ -221,6 +222,12 @@ final class PortKits {
                             FirmwareTables.class,
                             signature ->
                                     Optional.ofNullable(tables.get(signature)).map(byte[]::clone));
+        }
+
+        @Override
+        protected Optional<FirmwareTables> newTree(byte[] deviceTree) {
+            return Optional.of(
+                    SABOTAGE.get().of(FirmwareTables.class, new FirmwareBytes(Map.of(), Optional.of(deviceTree))));
         }
     }
 

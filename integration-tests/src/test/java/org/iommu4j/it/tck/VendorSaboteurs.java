@@ -270,6 +270,26 @@ final class VendorSaboteurs {
                     return call.proceed();
                 }),
                 vendor(
+                        "claims-3",
+                        "claims every machine under a release",
+                        "claims",
+                        call -> call.count() == 2 || (boolean) call.proceed()),
+                vendor(
+                        "claims-3",
+                        "finds its units under the newest release alone",
+                        "claims",
+                        call -> (boolean) call.proceed()
+                                && (call.count() == 1
+                                        || call.argument(1, LinuxRelease.class).equals(LinuxRelease.NEWEST))),
+                vendor(
+                        "claims-3",
+                        "claims nothing under a release that it does not support",
+                        "claims",
+                        call -> (boolean) call.proceed()
+                                && (call.count() == 1
+                                        || call.target(IommuVendor.class)
+                                                .supports(call.argument(1, LinuxRelease.class)))),
+                vendor(
                                 "recognises-1",
                                 "recognises a host by its table alone",
                                 "recognises",

@@ -34,6 +34,8 @@ final class RiscvMachine {
 
     private static final long REGISTER_BASE = 0x4000_0000L;
     private static final String PLATFORM_UNIT = "riscv-iommu@RSCV0004:00";
+    private static final String TREE_UNIT = "riscv-iommu@" + DeviceTreeWriter.device(REGISTER_BASE, "iommu");
+    private static final NamedDevice TREE_DMA_ENGINE = DeviceTreeWriter.device(0x1001_0000L, "dma-controller");
     private static final PciAddress FUNCTION = new PciAddress(0, 0, 3, 0);
     private static final String FUNCTION_UNIT = "riscv-iommu@" + FUNCTION;
     private static final int FIRST_DEVICE_ID = 0x1_0000;
@@ -72,7 +74,17 @@ final class RiscvMachine {
                 unit,
                 BuiltInTopology.functions(PLATFORM_UNIT, PLATFORM_UNIT),
                 List.of(engine),
-                RimtWriter.write(unit, Optional.empty(), hasAts(capabilities), engine));
+                Map.of("RIMT", RimtWriter.write(unit, Optional.empty(), hasAts(capabilities), engine)));
+    }
+
+    /** Describes a machine whose IOMMU is a platform device, and whose firmware has a device tree and no ACPI tables. */
+    static MachineDescription withDeviceTree(String name, long capabilities) {
+        TranslationUnitSpec unit =
+                unit(TREE_UNIT, REGISTER_BASE, capabilities).withSourceIds(List.of(deviceIds(1, LAST_REQUESTER_ID)));
+        PlatformDeviceDescription engine =
+                new PlatformDeviceDescription(TREE_DMA_ENGINE, Optional.of(TREE_UNIT), DMA_ENGINE_IDS, true);
+        return machine(name, unit, BuiltInTopology.functions(TREE_UNIT, TREE_UNIT), List.of(engine), Map.of())
+                .withDeviceTree(Optional.of(DeviceTreeWriter.write(unit, BuiltInTopology.MEMORY_BYTES, engine)));
     }
 
     /** Describes a machine whose IOMMU is a PCI function. */
@@ -87,7 +99,11 @@ final class RiscvMachine {
                 functions.stream().filter(each -> each.address().bus() == 0).count();
         functions.add(bus0, iommu());
         return machine(
-                name, unit, functions, List.of(), RimtWriter.write(unit, Optional.of(FUNCTION), hasAts(capabilities)));
+                name,
+                unit,
+                functions,
+                List.of(),
+                Map.of("RIMT", RimtWriter.write(unit, Optional.of(FUNCTION), hasAts(capabilities))));
     }
 
     /** Describes a unit whose device ids are requester ids. */
@@ -115,7 +131,7 @@ final class RiscvMachine {
             TranslationUnitSpec unit,
             List<FunctionDescription> functions,
             List<PlatformDeviceDescription> platformDevices,
-            byte[] rimt) {
+            Map<String, byte[]> acpiTables) {
         return new MachineDescription(
                 name,
                 new ProcessorDescription(
@@ -128,7 +144,7 @@ final class RiscvMachine {
                 List.of(unit),
                 functions,
                 platformDevices,
-                Map.of("RIMT", rimt),
+                acpiTables,
                 BootOptions.DEFAULT);
     }
 

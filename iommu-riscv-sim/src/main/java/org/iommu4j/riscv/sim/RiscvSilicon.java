@@ -9,6 +9,7 @@ import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.RegisterDump;
+import org.iommu4j.sim.spi.SourceIdRange;
 import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
@@ -49,11 +50,15 @@ public final class RiscvSilicon implements TranslationUnitProvider {
         return NAME;
     }
 
-    /** Machines whose unit is a platform device with everything, a PCI function, and small. */
+    /**
+     * Machines whose unit is a platform device with everything, the same with a device tree for RIMT, a PCI function,
+     * and small.
+     */
     @Override
     public List<MachineDescription> machines() {
         return List.of(
                 RiscvMachine.platform(NAME, CAPABILITIES_FULL),
+                RiscvMachine.withDeviceTree(NAME + "-dt", CAPABILITIES_FULL),
                 RiscvMachine.pci(NAME + "-pci", CAPABILITIES_FULL),
                 RiscvMachine.platform(NAME + "-small", CAPABILITIES_SMALL));
     }
@@ -82,7 +87,7 @@ public final class RiscvSilicon implements TranslationUnitProvider {
 
     /**
      * Recognises a unit by its name, as Linux shows no attributes of it. Features that are not modelled are left out of
-     * its {@code capabilities}; its device ids are those of firmware's RIMT.
+     * its {@code capabilities}; its device ids are those of firmware's RIMT, or of its device tree.
      */
     @Override
     public Optional<TranslationUnitSpec> recognise(
@@ -103,7 +108,9 @@ public final class RiscvSilicon implements TranslationUnitProvider {
         TranslationUnitSpec unit = unit(name, base, capabilities & ~Features.NOT_MODELLED);
         new Features(unit); // refuses what is no unit's
         String device = name.substring(LINUX_PREFIX.length());
-        return Optional.of(unit.withSourceIds(RimtReader.sourceIds(device, base, firmware)));
+        List<SourceIdRange> ids = RimtReader.sourceIds(device, base, firmware);
+        return Optional.of(
+                unit.withSourceIds(ids.isEmpty() ? DeviceTreeReader.sourceIds(device, base, firmware) : ids));
     }
 
     @Override

@@ -4,16 +4,21 @@ package org.iommu4j.riscv.sim;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.ServiceLoader;
+import java.util.stream.IntStream;
 import org.iommu4j.device.NamedDevice;
 import org.iommu4j.platform.AcpiTable;
+import org.iommu4j.platform.DeviceTree;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.platform.support.FirmwareBytes;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.BuiltInTopology;
@@ -194,6 +199,92 @@ class RiscvSiliconTest {
         assertThat(platform + table.u16(platform + 2)).isEqualTo(table.length());
     }
 
+    @Test
+    void firmwaresTreeSaysTheSameInItsBindings() {
+        MachineDescription description = factory.named("riscv-dt");
+        assertThat(description.acpiTables()).isEmpty();
+        DeviceTree tree = DeviceTree.parse(description.deviceTree().orElseThrow());
+        DeviceTree.Node iommu = node(tree, "/soc/iommu@40000000");
+        assertThat(iommu.isCompatible("riscv,iommu")).isTrue();
+        assertThat(iommu.words("reg")).containsExactly(0, 0x4000_0000, 0, 0x1000);
+        assertThat(iommu.words("#iommu-cells")).containsExactly(1);
+        assertThat(iommu.words("interrupts")).containsExactly(36, 4, 37, 4, 38, 4, 39, 4);
+        long phandle = iommu.number("phandle").orElseThrow();
+        DeviceTree.Node pci = node(tree, "/soc/pci@30000000");
+        assertThat(pci.strings("device_type")).containsExactly("pci");
+        assertThat(pci.words("iommu-map")).containsExactly(1, phandle, 0x1_0001, 0xffff);
+        assertThat(node(tree, "/soc/dma-controller@10010000").words("iommus"))
+                .containsExactly(phandle, 0x2_0001, phandle, 0x2_0002);
+        assertThat(factory.createFlat(description).namedDevices())
+                .containsExactly(new NamedDevice("10010000.dma-controller"));
+    }
+
+    private static DeviceTree.Node node(DeviceTree tree, String path) {
+        return tree.nodes().stream()
+                .filter(node -> node.path().equals(path))
+                .findFirst()
+                .orElseThrow();
+    }
+
+    /** A unit on PCI is known by its place below the host bridge. */
+    @Test
+    void aCapturedFunctionInATreeHasTheIdsOfItsNode() {
+        MachineDescription pci = factory.named("riscv-pci");
+        TranslationUnitSpec unit = pci.units().get(0);
+        FirmwareTables tree = new FirmwareBytes(Map.of(), Optional.of(functionInATree()));
+        ShownUnit shown = shown(OptionalLong.of(unit.registerBase()), unit.registers());
+        assertThat(recognise(unit.name(), shown, tree).orElseThrow().sourceIds())
+                .containsExactly(new SourceIdRange(0, 0, 0x18, 0x5000), new SourceIdRange(0, 0x19, 0xffe7, 0x19));
+        assertThat(recognise("riscv-iommu@0000:00:04.0", shown, tree)
+                        .orElseThrow()
+                        .sourceIds())
+                .isEmpty();
+    }
+
+    /** {@code pci { iommu-map = <0 1 0x5000 0x18 0x19 1 0x19 0x1ffff>; unit { reg = <0x1800>; phandle = <1>; }; }}. */
+    private static byte[] functionInATree() {
+        byte[] strings = "iommu-map\0reg\0phandle\0".getBytes(StandardCharsets.US_ASCII);
+        int[] structure = {
+            1,
+            0,
+            1,
+            0x70636900,
+            3,
+            32,
+            0,
+            0,
+            1,
+            0x5000,
+            0x18,
+            0x19,
+            1,
+            0x19,
+            0x1_ffff,
+            1,
+            0x756e6974,
+            0,
+            3,
+            4,
+            10,
+            0x1800,
+            3,
+            4,
+            14,
+            1,
+            2,
+            2,
+            2,
+            9
+        };
+        ByteBuffer tree = ByteBuffer.allocate(56 + 4 * structure.length + strings.length);
+        int at = 56 + 4 * structure.length;
+        int[] header = {
+            0xd00dfeed, tree.capacity(), 56, at, 40, 17, 16, 0, strings.length, 4 * structure.length, 0, 0, 0, 0
+        };
+        IntStream.concat(IntStream.of(header), IntStream.of(structure)).forEach(tree::putInt);
+        return tree.put(strings).array();
+    }
+
     // --- captured hosts ---
 
     private static ShownUnit shown(OptionalLong base, Map<String, Long> registers) {
@@ -205,7 +296,7 @@ class RiscvSiliconTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"riscv", "riscv-pci"})
+    @ValueSource(strings = {"riscv", "riscv-dt", "riscv-pci"})
     void aCapturedUnitIsMadeFromItsRegistersAndFirmwaresTable(String machine) {
         TranslationUnitSpec unit = factory.named(machine).units().get(0);
         ShownUnit shown = shown(OptionalLong.of(unit.registerBase()), unit.registers());

@@ -13,6 +13,9 @@ class RiscvDriverConformanceTest extends DriverConformance {
         all.add(RiscvSubjects.under(all.get(1), "7.0"));
         RiscvSubjects.silicon().forEach(all::add);
         RiscvSubjects.silicon().limit(1).forEach(subject -> all.add(RiscvSubjects.under(subject.flat(), "7.0")));
+        RiscvSubjects.silicon()
+                .filter(subject -> subject.machine().deviceTree().isPresent())
+                .forEach(subject -> all.add(RiscvSubjects.under(subject, "6.13")));
         return all;
     }
 }

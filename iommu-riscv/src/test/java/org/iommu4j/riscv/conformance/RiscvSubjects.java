@@ -11,6 +11,7 @@ import static org.iommu4j.tck.Ability.TRANSLATION_CACHE;
 import java.util.List;
 import java.util.stream.Stream;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.platform.Architecture;
 import org.iommu4j.riscv.Hosts;
 import org.iommu4j.riscv.Walk;
 import org.iommu4j.riscv.WalkingUnits;
@@ -48,7 +49,12 @@ final class RiscvSubjects {
     /** Units of the tests, which cache nothing. */
     static List<Subject> walking() {
         MachineFactory machines = new MachineFactory(List.of(new WalkingUnits()));
-        return Stream.of(Hosts.twoUnits(), Hosts.pciUnit(), Hosts.smallUnit())
+        return Stream.of(
+                        Hosts.twoUnits(),
+                        Hosts.pciUnit(),
+                        Hosts.smallUnit(),
+                        Hosts.twoUnitsInTree(),
+                        Hosts.pciUnitInTree())
                 .map(machine -> Subject.of(afterCrash(machine), traits(machine).build())
                         .with(IommuVendors.load(), machines, ports -> ports))
                 .flatMap(subject -> Stream.of(subject.named(subject + ", walking"), subject.flat()))
@@ -58,7 +64,7 @@ final class RiscvSubjects {
     /** The silicon of the path. */
     static Stream<Subject> silicon() {
         return MachineFactory.load().builtIn().stream()
-                .filter(machine -> machine.acpiTables().containsKey("RIMT"))
+                .filter(machine -> machine.processors().architecture() == Architecture.RISCV64)
                 .flatMap(machine -> Subject.both(
                         afterCrash(machine),
                         traits(machine, TRANSLATION_CACHE, TABLE_READER).build()));

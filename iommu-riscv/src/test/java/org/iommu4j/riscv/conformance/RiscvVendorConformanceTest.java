@@ -14,12 +14,16 @@ class RiscvVendorConformanceTest extends VendorConformance {
     static Stream<Subject> subjects() {
         Traits any = Traits.builder().build();
         Subject two = Subject.of(Hosts.twoUnits(), any);
+        Subject tree = Subject.of(Hosts.twoUnitsInTree(), any);
         return Stream.concat(
                 Stream.of(
                         two,
                         Subject.of(Hosts.pciUnit(), any),
                         two.under(LinuxRelease.of("6.18")),
-                        two.under(LinuxRelease.of("7.0"))),
+                        two.under(LinuxRelease.of("7.0")),
+                        tree,
+                        tree.under(LinuxRelease.of("6.13")),
+                        Subject.of(Hosts.pciUnitInTree(), any).under(LinuxRelease.of("6.13"))),
                 RiscvSubjects.silicon().filter(Subject::caches));
     }
 

@@ -150,7 +150,8 @@ public abstract class DriverContract {
         assertThat(bench.iommu().release()).isEqualTo(bench.subject().release());
         IommuVendor vendor = bench.subject().claimant();
         for (LinuxRelease release : LinuxRelease.known()) {
-            if (!vendor.supports(release)) {
+            if (!vendor.supports(release)
+                    || !vendor.claims(bench.subject().machine().firmware(), release)) {
                 continue;
             }
             Subject other = bench.subject().flat().under(release);

@@ -19,8 +19,10 @@ import java.util.Random;
 import java.util.Set;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.support.FirmwareBytes;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
@@ -31,6 +33,7 @@ import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.ShownUnit;
+import org.iommu4j.tck.Machines;
 import org.iommu4j.tck.NoMemory;
 import org.iommu4j.tck.Promise;
 import org.iommu4j.tck.SiliconBench;
@@ -147,10 +150,8 @@ public abstract class ProviderContract {
                     silicon.subject().machines().create(machine),
                     silicon.subject().machines().createFlat(machine))) {
                 assertThat(built.units().stream().map(TranslationUnit::spec)).isEqualTo(machine.units());
-                for (FunctionDescription function : machine.functions()) {
-                    if (function.unit().isPresent() && (function.config()[0x0e] & 0x7f) == 0) {
-                        built.endpoint(function.address()).read(0, false);
-                    }
+                for (PciAddress endpoint : Machines.endpoints(machine)) {
+                    built.endpoint(endpoint).read(0, false);
                 }
                 built.units().forEach(Watched::settle);
             }
@@ -313,18 +314,19 @@ public abstract class ProviderContract {
 
     private static FirmwareTables firmware(MachineDescription machine, Random random) {
         Map<String, byte[]> tables = new HashMap<>();
-        machine.acpiTables().forEach((signature, table) -> {
-            if (random.nextInt(3) == 0) {
-                byte[] cut = Arrays.copyOf(table, random.nextInt(table.length + 1));
-                for (int i = 0; i < cut.length / 16; i++) {
-                    cut[random.nextInt(cut.length)] = (byte) random.nextInt();
-                }
-                tables.put(signature, cut);
-            } else {
-                tables.put(signature, table);
-            }
-        });
-        return signature -> Optional.ofNullable(tables.get(signature)).map(byte[]::clone);
+        machine.acpiTables().forEach((signature, table) -> tables.put(signature, perhapsDamaged(table, random)));
+        return new FirmwareBytes(tables, machine.deviceTree().map(tree -> perhapsDamaged(tree, random)));
+    }
+
+    private static byte[] perhapsDamaged(byte[] table, Random random) {
+        if (random.nextInt(3) != 0) {
+            return table;
+        }
+        byte[] cut = Arrays.copyOf(table, random.nextInt(table.length + 1));
+        for (int i = 0; i < cut.length / 16; i++) {
+            cut[random.nextInt(cut.length)] = (byte) random.nextInt();
+        }
+        return cut;
     }
 
     private static Map<String, Long> changed(Map<String, Long> registers, Random random) {

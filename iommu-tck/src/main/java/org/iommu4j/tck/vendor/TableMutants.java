@@ -4,8 +4,9 @@ package org.iommu4j.tck.vendor;
 import java.util.Arrays;
 import java.util.Random;
 import org.iommu4j.platform.AcpiTable;
+import org.iommu4j.platform.DeviceTree;
 
-/** Damages ACPI tables. */
+/** Damages ACPI tables, and device trees, whose length is in the other byte order and which have no checksum. */
 final class TableMutants {
     private static final int LENGTH = 4;
     private static final int CHECKSUM = 9;
@@ -22,7 +23,8 @@ final class TableMutants {
     static byte[] sealed(byte[] table) {
         byte[] right = table.clone();
         for (int i = 0; i < 4 && LENGTH + i < right.length; i++) {
-            right[LENGTH + i] = (byte) (right.length >>> (8 * i));
+            int shift = DeviceTree.recognises(table) ? 24 - 8 * i : 8 * i;
+            right[LENGTH + i] = (byte) (right.length >>> shift);
         }
         return summed(right);
     }
@@ -30,7 +32,7 @@ final class TableMutants {
     /** Returns a table with the checksum put right. */
     static byte[] summed(byte[] table) {
         byte[] right = table.clone();
-        if (right.length > CHECKSUM) {
+        if (right.length > CHECKSUM && !DeviceTree.recognises(table)) {
             right[CHECKSUM] = 0;
             int sum = 0;
             for (byte each : right) {
@@ -41,7 +43,7 @@ final class TableMutants {
         return right;
     }
 
-    /** Returns a table with a wrong checksum and no other change. */
+    /** Returns an ACPI table with a wrong checksum and no other change. */
     static byte[] wronglySummed(byte[] table) {
         byte[] wrong = table.clone();
         wrong[CHECKSUM]++;

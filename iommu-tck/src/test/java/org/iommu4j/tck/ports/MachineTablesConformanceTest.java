@@ -2,6 +2,7 @@
 package org.iommu4j.tck.ports;
 
 import java.util.Map;
+import java.util.Optional;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.tck.FirmwareTablesConformance;
 
@@ -12,5 +13,12 @@ class MachineTablesConformanceTest extends FirmwareTablesConformance {
         return SimulatedPlatform.factory()
                 .createFlat(SimulatedPlatform.description().withAcpiTables(tables))
                 .firmware();
+    }
+
+    @Override
+    protected Optional<FirmwareTables> newTree(byte[] deviceTree) {
+        return Optional.of(SimulatedPlatform.factory()
+                .createFlat(SimulatedPlatform.description().withDeviceTree(Optional.of(deviceTree)))
+                .firmware());
     }
 }

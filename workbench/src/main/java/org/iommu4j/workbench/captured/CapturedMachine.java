@@ -95,7 +95,7 @@ public final class CapturedMachine {
                     function.unit().map(Fact::value),
                     false));
         }
-        return new MachineDescription(
+        MachineDescription machine = new MachineDescription(
                 host.name(),
                 ProcessorDescription.x86(CPUS, virtualization(host, vendors), CacheGeometry.ORDINARY),
                 MEMORY_BYTES,
@@ -103,6 +103,7 @@ public final class CapturedMachine {
                 functions,
                 host.tables(),
                 host.interruptRemapping() != Answer.NO ? BootOptions.DEFAULT : BootOptions.NO_INTERRUPT_REMAPPING);
+        return machine.withDeviceTree(firmware.deviceTree());
     }
 
     /** Where no input names the CPUs, the vendor knows those beside its units; without one no guest runs. */

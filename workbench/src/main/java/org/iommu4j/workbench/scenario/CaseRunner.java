@@ -85,8 +85,8 @@ public final class CaseRunner {
         if (drivers.isEmpty()) {
             throw new NotApplicableException(
                     NotApplicable.NO_DRIVER,
-                    "machine " + description.name() + ": no vendor claims its firmware tables "
-                            + new TreeSet<>(description.acpiTables().keySet()) + "; known: "
+                    "machine " + description.name() + ": no vendor claims its firmware " + firmware(description)
+                            + "; known: "
                             + vendors.all().stream().map(IommuVendor::name).toList());
         }
         for (IommuVendor driver : drivers) {
@@ -96,7 +96,18 @@ public final class CaseRunner {
                         "machine " + description.name() + ": driver " + driver.name() + " is not built for Linux "
                                 + release);
             }
+            if (!driver.claims(machine.firmware(), release)) {
+                throw new NotApplicableException(
+                        NotApplicable.NO_DRIVER,
+                        "machine " + description.name() + ": driver " + driver.name() + " of Linux " + release
+                                + " finds no unit by its firmware " + firmware(description));
+            }
         }
+    }
+
+    private static String firmware(MachineDescription description) {
+        return "tables " + new TreeSet<>(description.acpiTables().keySet())
+                + (description.deviceTree().isPresent() ? " and device tree" : "");
     }
 
     /**
