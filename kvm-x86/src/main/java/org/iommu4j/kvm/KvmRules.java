@@ -17,7 +17,7 @@ import org.iommu4j.release.RuleRecords;
  * What of KVM's decisions depends on the release of Linux, all of it: the rules that {@link #RULES} declares, under one
  * release. Each component has its rule's name, and the rule's sentence says what it is.
  *
- * <p>All of it concerns VMX: SVM has no memory type in its second-stage tables, and the guest's own choice always
+ * <p>What concerns memory types is VMX's: SVM has no memory type in its second-stage tables, and the guest's own choice always
  * holds. That the guest's PAT always holds on a CPU with self-snoop (377b2f359d1f) was taken back before 6.11
  * (9d70f3fec144), so it is no rule here.
  */
@@ -26,7 +26,9 @@ record KvmRules(
         boolean cachingOffIgnoresPat,
         boolean guestMtrrs,
         boolean guestPatQuirk,
-        boolean recomputesOnFailedDelete) {
+        boolean recomputesOnFailedDelete,
+        boolean takesDeviceFiles,
+        boolean machinesAnswerDeviceControl) {
     /** The rules. */
     static final List<ReleaseRule<?>> RULES = List.of(
             ReleaseRule.of(
@@ -73,7 +75,22 @@ record KvmRules(
                             READ)
                     .deciding()
                     .since("7.2", false, READ, "156615264fd3")
-                    .witnessedBy("KvmReleaseTest#aFileThatIsNotThereHasTheOthersAskedUntil71"));
+                    .witnessedBy("KvmReleaseTest#aFileThatIsNotThereHasTheOthersAskedUntil71"),
+            ReleaseRule.of(
+                            "takesDeviceFiles",
+                            "A device's file is one of VFIO for KVM_DEV_VFIO_FILE_ADD; before, only a group's is.",
+                            false,
+                            OBSERVED)
+                    .deciding()
+                    .since("6.6", true, INFERRED)
+                    .witnessedBy("KvmReleaseTest#aDevicesFileIsTakenSince66"),
+            ReleaseRule.of(
+                            "machinesAnswerDeviceControl",
+                            "A virtual machine's file has KVM_CAP_DEVICE_CTRL, and not /dev/kvm alone.",
+                            false,
+                            OBSERVED)
+                    .since("6.4", true, INFERRED)
+                    .witnessedBy("KvmReleaseTest#aMachineAnswersForDeviceControlSince64"));
 
     /**
      * Returns the rules of a release.

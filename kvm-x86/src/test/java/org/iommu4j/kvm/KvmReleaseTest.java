@@ -3,6 +3,7 @@ package org.iommu4j.kvm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.mockito.Mockito.mock;
 
 import java.lang.invoke.MethodHandles;
 import java.util.List;
@@ -13,6 +14,7 @@ import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.release.RuleRecords;
+import org.iommu4j.vfio.VfioDevice;
 import org.iommu4j.vfio.VfioFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -109,7 +111,7 @@ class KvmReleaseTest {
         List<Processor> cpus = Processors.of(HardwareVirtualization.VMX, 1);
         KvmVfioDevice files = new VirtualMachine(memory, cpus, KvmOptions.DEFAULT, rules).createVfioDevice();
         boolean[] coherent = {true};
-        files.addFile(() -> coherent[0]);
+        files.addFile((VfioFile) () -> coherent[0]);
         coherent[0] = false;
 
         assertThatThrownBy(() -> files.deleteFile(NOT_COHERENT))
@@ -117,6 +119,31 @@ class KvmReleaseTest {
                         IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.ENOENT));
 
         assertThat(files.noncoherent()).isEqualTo(asked);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"6.5, false", "6.6, true", "7.3, true"})
+    void aDevicesFileIsTakenSince66(String release, boolean taken) {
+        KvmVfioDevice files = machine(release).createVfioDevice();
+        VfioDevice device = mock(VfioDevice.class);
+
+        if (taken) {
+            files.addFile(device);
+            assertThat(files.noncoherent()).isTrue();
+        } else {
+            assertThatThrownBy(() -> files.addFile(device))
+                    .isInstanceOfSatisfying(
+                            IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.EINVAL));
+            assertThatThrownBy(() -> files.deleteFile(device))
+                    .isInstanceOfSatisfying(
+                            IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.ENOENT));
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"6.3, false", "6.4, true", "7.3, true"})
+    void aMachineAnswersForDeviceControlSince64(String release, boolean answers) {
+        assertThat(machine(release).answersDeviceControl()).isEqualTo(answers);
     }
 
     @Test

@@ -12,6 +12,7 @@ import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.vfio.VfioFile;
+import org.iommu4j.vfio.VfioFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -43,7 +44,7 @@ class VirtualMachineTest {
         VirtualMachine asked = new VirtualMachine(
                 memory, Processors.of(virtualization, 2), KvmOptions.DEFAULT.withIgnoreGuestPat(quirk));
         if (noncoherent) {
-            asked.createVfioDevice().addFile(() -> false);
+            asked.createVfioDevice().addFile((VfioFile) () -> false);
         }
 
         assertThat(asked.guestMemoryType()).hasToString(expected);
