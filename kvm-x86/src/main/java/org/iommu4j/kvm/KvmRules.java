@@ -9,7 +9,6 @@ import java.lang.invoke.MethodHandles;
 import java.util.List;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.HardwareVirtualization;
-import org.iommu4j.platform.MemoryType;
 import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.release.RuleRecords;
 
@@ -120,9 +119,9 @@ record KvmRules(
             boolean deviceMemory,
             boolean noncoherentDma,
             boolean cachingOff,
-            MemoryType mtrr) {
+            X86MemoryType mtrr) {
         if (virtualization == HardwareVirtualization.SVM) {
-            return GuestMemoryType.GUEST_PAT;
+            return deviceMemory ? GuestMemoryType.GUEST_PAT_DEVICE : GuestMemoryType.GUEST_PAT;
         }
         if (deviceMemory) {
             return GuestMemoryType.UC;
@@ -135,11 +134,11 @@ record KvmRules(
         }
         if (cachingOff) {
             if (!options.cacheDisableIgnored()) {
-                return GuestMemoryType.UC;
+                return GuestMemoryType.UC_IPAT;
             }
             return cachingOffIgnoresPat ? GuestMemoryType.WB_IPAT : GuestMemoryType.WB;
         }
-        return mtrr == MemoryType.UC ? GuestMemoryType.UC : GuestMemoryType.WB;
+        return GuestMemoryType.of(mtrr);
     }
 
     /**
@@ -162,6 +161,22 @@ record KvmRules(
     /** Returns whether all entries go when the guest changes its MTRRs. Source: {@code update_mtrr}. */
     boolean dropsEntriesWhenMtrrsChange(HardwareVirtualization virtualization, boolean noncoherentDma) {
         return virtualization == HardwareVirtualization.VMX && guestMtrrs && noncoherentDma;
+    }
+
+    /** Returns whether a VMM can turn a quirk off. Source: {@code kvm_caps.supported_quirks}. */
+    boolean has(KvmQuirk quirk, HardwareVirtualization virtualization) {
+        return switch (quirk) {
+            case CD_NW_CLEARED -> true;
+            case IGNORE_GUEST_PAT -> guestPatQuirk && virtualization == HardwareVirtualization.VMX;
+        };
+    }
+
+    /**
+     * Returns whether all accesses of a vCPU that turned caching off are uncached, whatever its entries say. VMX never
+     * loads CR0.CD for a guest. Source: {@code svm_set_cr0}, {@code KVM_VM_CR0_ALWAYS_OFF}.
+     */
+    static boolean cachingOffReachesHardware(HardwareVirtualization virtualization, KvmOptions options) {
+        return virtualization == HardwareVirtualization.SVM && !options.cacheDisableIgnored();
     }
 
     private boolean ignoresGuestPat(KvmOptions options) {

@@ -9,7 +9,6 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.HardwareVirtualization;
-import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.ProcessMemory;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.release.ReleaseRule;
@@ -27,7 +26,7 @@ public final class VirtualMachine implements AutoCloseable {
     /** The flag of {@link #createDevice} that makes nothing. Source: {@code KVM_CREATE_DEVICE_TEST}. */
     public static final int CREATE_DEVICE_TEST = 1;
 
-    private final KvmOptions options;
+    private volatile KvmOptions options;
     private final KvmRules rules;
     private final List<Processor> processors;
     private final HardwareVirtualization virtualization;
@@ -37,7 +36,7 @@ public final class VirtualMachine implements AutoCloseable {
     private final AtomicLong wbinvdExecuted = new AtomicLong();
     private final AtomicLong wbinvdIgnored = new AtomicLong();
     private final AtomicInteger vcpus = new AtomicInteger();
-    private volatile MemoryType mtrrs = MemoryType.WB;
+    private volatile X86MemoryType mtrrs = X86MemoryType.WB;
     private volatile boolean closed;
     private @Nullable KvmVfioDevice vfioDevice;
 
@@ -252,14 +251,41 @@ public final class VirtualMachine implements AutoCloseable {
     /**
      * Sets the type of RAM in the guest's MTRRs, the same on all vCPUs as firmware does; initially write-back.
      *
-     * <p>Up to 6.10 this is the type of guest memory while DMA is non-coherent; since 6.11 it has no effect.
+     * <p>On VMX and up to 6.10 this is the type in the entries of guest memory while DMA is non-coherent. Otherwise it
+     * has no effect.
+     *
+     * @throws IllegalArgumentException when the type is UC-
      */
-    public void setGuestMtrrs(MemoryType type) {
+    public void setGuestMtrrs(X86MemoryType type) {
         Objects.requireNonNull(type, "type");
+        if (!type.isOfMtrr()) {
+            throw new IllegalArgumentException("no MTRR has the type " + type);
+        }
         mtrrs = type;
         if (rules.dropsEntriesWhenMtrrsChange(virtualization, noncoherentDma())) {
             slots.dropEntries();
         }
+    }
+
+    /**
+     * Turns a quirk off for good. Entries stay: pages that were touched keep their type.
+     *
+     * @throws IommuException EINVAL when the release or the CPU has no such quirk; EBADF when the machine is closed
+     */
+    public synchronized void disableQuirk(KvmQuirk quirk) {
+        Objects.requireNonNull(quirk, "quirk");
+        checkOpen();
+        if (!rules.has(quirk, virtualization)) {
+            throw new IommuException(Errno.EINVAL, "there is no quirk " + quirk);
+        }
+        options = switch (quirk) {
+            case CD_NW_CLEARED -> options.withCacheDisableIgnored(false);
+            case IGNORE_GUEST_PAT -> options.withIgnoreGuestPat(false);
+        };
+    }
+
+    boolean cachingOffReachesHardware() {
+        return KvmRules.cachingOffReachesHardware(virtualization, options);
     }
 
     GuestMemoryType freshType(boolean deviceMemory, boolean cachingOff) {

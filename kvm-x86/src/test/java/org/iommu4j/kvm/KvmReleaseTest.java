@@ -11,7 +11,6 @@ import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.HardwareVirtualization;
-import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.release.RuleRecords;
 import org.iommu4j.vfio.VfioDevice;
@@ -201,7 +200,7 @@ class KvmReleaseTest {
     @ParameterizedTest
     @CsvSource({
         "5.15, true,  WB+IPAT", "6.6,  true,  WB+IPAT", "6.7,  true,  WB", "6.10, true,  WB", "6.11, true,  WB",
-        "5.15, false, UC", "6.6,  false, UC", "6.10, false, UC", "6.11, false, WB", "7.1,  false, WB"
+        "5.15, false, UC+IPAT", "6.6,  false, UC+IPAT", "6.10, false, UC+IPAT", "6.11, false, WB", "7.1,  false, WB"
     })
     void aVcpuWithCachingOffAndNoncoherentDma(String release, boolean quirk, String type) {
         VirtualMachine machine =
@@ -245,24 +244,74 @@ class KvmReleaseTest {
     void theGuestsMtrrsMatterUntil610WhileDmaIsNoncoherent(String release, String type) {
         VirtualMachine machine = machine(release);
         Vcpu vcpu = vcpu(machine);
-        machine.setGuestMtrrs(MemoryType.UC);
+        machine.setGuestMtrrs(X86MemoryType.UC);
         assertThat(vcpu.memoryTypeOf(TOUCHED)).as("coherent").isEqualTo(GuestMemoryType.WB_IPAT);
 
         machine.createVfioDevice().addFile(NOT_COHERENT);
         assertThat(vcpu.memoryTypeOf(UNTOUCHED)).as("not coherent").hasToString(type);
 
-        machine.setGuestMtrrs(MemoryType.WB);
+        machine.setGuestMtrrs(X86MemoryType.WB);
         assertThat(vcpu.memoryTypeOf(UNTOUCHED)).as("changed").isEqualTo(GuestMemoryType.WB);
     }
 
     @ParameterizedTest
+    @CsvSource({"WT", "WP", "WC", "UC", "WB"})
+    void anMtrrsTypeIsTheEntrysAsItIs(X86MemoryType type) {
+        VirtualMachine machine = machine("6.6");
+        machine.createVfioDevice().addFile(NOT_COHERENT);
+        machine.setGuestMtrrs(type);
+
+        assertThat(vcpu(machine).memoryTypeOf(TOUCHED)).hasToString(type.toString());
+        assertThat(vcpu(machine).effectiveType(TOUCHED, X86MemoryType.WB)).isEqualTo(type);
+    }
+
+    /** The quirk is turned off in a running guest: pages keep IPAT, also when a device comes. */
+    @ParameterizedTest
+    @CsvSource({"6.12.78", "6.16", "7.3"})
+    void aQuirkThatIsTurnedOffLateLeavesEntriesThatIgnoreTheGuestsPat(String release) {
+        VirtualMachine machine = machine(release);
+        Vcpu vcpu = vcpu(machine);
+        assertThat(vcpu.effectiveType(TOUCHED, X86MemoryType.UC)).isEqualTo(X86MemoryType.WB);
+
+        machine.disableQuirk(KvmQuirk.IGNORE_GUEST_PAT);
+        machine.createVfioDevice().addFile(NOT_COHERENT);
+
+        assertThat(vcpu.effectiveType(TOUCHED, X86MemoryType.UC)).isEqualTo(X86MemoryType.WB);
+        assertThat(vcpu.effectiveType(UNTOUCHED, X86MemoryType.UC)).isEqualTo(X86MemoryType.UC);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"6.12, VMX", "6.15, VMX", "7.3, SVM"})
+    void aQuirkThatIsNotThereCannotBeTurnedOff(String release, HardwareVirtualization virtualization) {
+        VirtualMachine machine = machine(release, virtualization, KvmOptions.DEFAULT);
+
+        assertThatThrownBy(() -> machine.disableQuirk(KvmQuirk.IGNORE_GUEST_PAT))
+                .isInstanceOfSatisfying(
+                        IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.EINVAL));
+        machine.disableQuirk(KvmQuirk.CD_NW_CLEARED);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"5.15, false, UC", "7.3, false, UC", "7.3, true, WB"})
+    void onSvmCachingOffReachesHardwareWithoutTheQuirk(String release, boolean quirk, String type) {
+        VirtualMachine machine = machine(
+                release, HardwareVirtualization.SVM, KvmOptions.DEFAULT.withCacheDisableIgnored(quirk));
+        Vcpu vcpu = vcpu(machine);
+        vcpu.setCachingOff(true);
+        assertThat(vcpu.effectiveType(TOUCHED, X86MemoryType.WB)).hasToString(type);
+
+        vcpu.setCachingOff(false);
+        assertThat(vcpu.effectiveType(TOUCHED, X86MemoryType.WB)).isEqualTo(X86MemoryType.WB);
+    }
+
+    @ParameterizedTest
     @ValueSource(strings = {"5.15", "6.7", "7.1"})
-    void onSvmNothingOfThisMatters(String release) {
+    void onSvmNothingOfThisMattersToAnEntry(String release) {
         VirtualMachine machine = machine(
                 release,
                 HardwareVirtualization.SVM,
                 KvmOptions.DEFAULT.withCacheDisableIgnored(false).withIgnoreGuestPat(false));
-        machine.setGuestMtrrs(MemoryType.UC);
+        machine.setGuestMtrrs(X86MemoryType.UC);
         machine.createVfioDevice().addFile(NOT_COHERENT);
         Vcpu vcpu = vcpu(machine);
         vcpu.setCachingOff(true);
