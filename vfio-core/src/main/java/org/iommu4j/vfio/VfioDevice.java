@@ -16,10 +16,11 @@ import org.jspecify.annotations.Nullable;
  * A device that is registered with VFIO.
  *
  * <p>While it is open ({@link VfioGroup#openDevice}) its user reads and writes its configuration space and resets it,
- * and the driver of an emulated one pins memory of its container. Thread-safe. Not modelled: the regions of its BARs,
+ * and the driver of an emulated one pins memory of its container. It is then a file that a VMM adds to KVM's device, one
+ * file however often it is open; KVM does not keep it open. Thread-safe. Not modelled: the regions of its BARs,
  * and its interrupts. Source: {@code struct vfio_device}, {@code drivers/vfio/pci/vfio_pci_core.c}.
  */
-public final class VfioDevice {
+public final class VfioDevice implements VfioFile {
     private static final int PCI_REGIONS = 9;
     private static final int PCI_INTERRUPTS = 5;
 
@@ -67,6 +68,24 @@ public final class VfioDevice {
     public boolean canEnforceCacheCoherency() {
         IommuDevice known = device;
         return known != null && known.iommu().capable(known, IommuCapability.ENFORCE_CACHE_COHERENCY);
+    }
+
+    /** {@inheritDoc} It is the prediction for the device. */
+    @Override
+    public boolean enforcedCoherent() {
+        return canEnforceCacheCoherency();
+    }
+
+    /**
+     * Checks that it is open; a reference does not keep it open.
+     *
+     * @throws IommuException EBADF (it is not open)
+     */
+    @Override
+    public void hold() {
+        synchronized (vfio.lock) {
+            checkOpen();
+        }
     }
 
     // ---- calls of an open device -----------------------------------------------------------------------------------

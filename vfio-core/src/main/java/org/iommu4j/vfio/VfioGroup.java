@@ -16,8 +16,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * An open group, {@code /dev/vfio/N}; it is itself the file that a VMM adds to KVM's device.
  *
- * <p>After {@link #close()} every call but {@link #id()}, {@link #enforcedCoherent()} and {@code close()} is refused
- * with EBADF. Thread-safe. Source: {@code drivers/vfio/group.c}.
+ * <p>After {@link #close()} every call but {@link #id()}, {@link #enforcedCoherent()}, {@link #drop()} and {@code
+ * close()} is refused with EBADF. Thread-safe. Source: {@code drivers/vfio/group.c}.
  */
 public final class VfioGroup implements VfioFile, AutoCloseable {
     private final Vfio vfio;
@@ -31,6 +31,9 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
 
     private int openDevices;
     private boolean closed;
+
+    /** How often others have the file. */
+    private int references;
 
     VfioGroup(Vfio vfio, RegisteredGroup group) {
         this.vfio = vfio;
@@ -237,8 +240,24 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
         }
     }
 
+    @Override
+    public void hold() {
+        synchronized (vfio.lock) {
+            checkOpen();
+            references++;
+        }
+    }
+
+    @Override
+    public void drop() {
+        synchronized (vfio.lock) {
+            references--;
+            end();
+        }
+    }
+
     /**
-     * Closes the group, which leaves its container.
+     * Closes the group, which leaves its container. While KVM has it, it stays there and nobody can open it again.
      *
      * @throws IommuException EBUSY while one of its devices is open; ETIMEDOUT or EIO as {@link #unsetContainer}, and
      *     the group is closed
@@ -253,16 +272,24 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
                 throw new IommuException(Errno.EBUSY, "group " + id() + " has open devices");
             }
             closed = true;
-            group.open = null;
-            vfio.forgetEmpty(group);
-            CompatGroup left = compat;
-            compat = null;
-            if (left != null) {
-                left.leave();
-            }
-            if (container != null) {
-                leave();
-            }
+            end();
+        }
+    }
+
+    /** Ends the file if it is closed and nobody has it. */
+    private void end() {
+        if (!closed || references != 0) {
+            return;
+        }
+        group.open = null;
+        vfio.forgetEmpty(group);
+        CompatGroup left = compat;
+        compat = null;
+        if (left != null) {
+            left.leave();
+        }
+        if (container != null) {
+            leave();
         }
     }
 

@@ -123,6 +123,7 @@ public final class AssignedGuest implements AutoCloseable {
     /** Ends the virtual machine: its devices and its memory go back to the host, as they are. */
     @Override
     public void close() {
+        kvmVfio.close();
         vm.close();
         devices.forEach((device, group) -> {
             group.closeDevice(device);
