@@ -11,7 +11,6 @@ import org.iommu4j.workbench.page.Actor.Kind;
 import org.iommu4j.workbench.page.Page.Memory;
 import org.iommu4j.workbench.page.Verb.Hole;
 import org.iommu4j.workbench.scenario.AssignedBy;
-import org.jspecify.annotations.Nullable;
 import org.snakeyaml.engine.v2.nodes.Node;
 
 /** The names of a page, and whether each is of what it has to be. */
@@ -28,6 +27,8 @@ final class References {
 
     /** Doorbells and interrupts that nobody has awaited yet, as {@code from>to}. */
     private final Map<String, Integer> signals = new HashMap<>();
+
+    private final Set<String> insideWbinvd = new HashSet<>();
 
     References(YamlNodes yaml) {
         this.yaml = yaml;
@@ -163,6 +164,7 @@ final class References {
                 }
             }
         }
+        checkWbinvd(step, at);
         follow(step, at);
         return step;
     }
@@ -189,7 +191,7 @@ final class References {
             throw yaml.refused(at, "no memory '" + name + "'; known: " + String.join(", ", memory.keySet()));
         }
         Actor owner = actors.get(page.owner());
-        @Nullable Actor actor = actors.get(step.actor());
+        Actor actor = actors.get(step.actor());
         boolean reached = true;
         if (actor instanceof Actor.Vcpu vcpu) {
             reached = vcpu.vm().equals(page.owner()) || vcpu.vm().equals(page.then());
@@ -205,6 +207,25 @@ final class References {
         if (!reached) {
             throw yaml.refused(
                     at, "memory '" + name + "' is of '" + page.owner() + "', and '" + step.actor() + "' can't do that");
+        }
+    }
+
+    /** Inside of a WBINVD a guest does nothing. */
+    private void checkWbinvd(Step step, Node at) {
+        if (kindOf(step.actor(), at) != Kind.VCPU) {
+            return;
+        }
+        boolean inside = insideWbinvd.contains(step.actor());
+        if (inside != (step.verb() == Verb.END_WBINVD)) {
+            throw yaml.refused(
+                    at,
+                    "'" + step.actor() + "' is " + (inside ? "" : "not ") + "inside of a WBINVD, expected "
+                            + (inside ? "'end wbinvd' next" : "'begin wbinvd' before"));
+        }
+        if (step.verb() == Verb.BEGIN_WBINVD) {
+            insideWbinvd.add(step.actor());
+        } else if (inside) {
+            insideWbinvd.remove(step.actor());
         }
     }
 

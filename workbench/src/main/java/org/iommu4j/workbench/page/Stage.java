@@ -389,6 +389,8 @@ final class Stage {
                     asActor(step, processor(step)::wbinvd);
                 }
             }
+            case BEGIN_WBINVD -> vcpu(step.actor()).beginWbinvd();
+            case END_WBINVD -> vcpu(step.actor()).endWbinvd();
             case WBINVD_EVERYWHERE -> {
                 if (flushes()) {
                     asActor(step, () -> scenario.processors().forEach(Processor::wbinvd));

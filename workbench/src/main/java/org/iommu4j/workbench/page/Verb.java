@@ -27,6 +27,10 @@ public enum Verb {
     CLFLUSH("clflush MEMORY", Kind.VCPU, Kind.HOST, Kind.PROCESS),
     /** Writes back and invalidates caches. */
     WBINVD("wbinvd", Kind.VCPU, Kind.HOST),
+    /** The first step of a guest's WBINVD: caches are flushed. Until the second one only the scheduler acts on it. */
+    BEGIN_WBINVD("begin wbinvd", Kind.VCPU),
+    /** The second step: KVM forgets the CPUs that it flushed. */
+    END_WBINVD("end wbinvd", Kind.VCPU),
     /** The kernel does so on every CPU. */
     WBINVD_EVERYWHERE("wbinvd everywhere", Kind.HOST),
     /** The guest maps a page of memory with another type from now on. */

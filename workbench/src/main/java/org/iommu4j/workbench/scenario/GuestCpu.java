@@ -27,7 +27,7 @@ public final class GuestCpu {
     /** Enters the guest, for the first time or again after an exit to the VMM. */
     public void enter() {
         entered = true;
-        vcpu.enter();
+        vcpu.loadOn(vcpu.processor());
         trace.note(label + " enters the guest on cpu" + vcpu.processor().id());
     }
 
@@ -40,13 +40,13 @@ public final class GuestCpu {
 
     /** Continues, inside the guest, on another CPU. */
     public void moveTo(Processor target) {
-        vcpu.migrateTo(target);
+        vcpu.loadOn(target);
         trace.note(label + " moves to cpu" + target.id());
     }
 
     /** Is taken off its CPU while it is in the guest, and put there again. */
     public void preempt() {
-        vcpu.migrateTo(vcpu.processor());
+        vcpu.loadOn(vcpu.processor());
         trace.note(label + " is preempted on cpu" + vcpu.processor().id());
     }
 
@@ -80,14 +80,25 @@ public final class GuestCpu {
         }
     }
 
-    /** Executes WBINVD. */
+    /** Executes WBINVD; nothing comes between its two steps. */
     public void wbinvd() {
+        beginWbinvd();
+        endWbinvd();
+    }
+
+    /** Executes the first step of WBINVD: caches are flushed. Until the second one only the scheduler acts. */
+    public void beginWbinvd() {
         trace.initiator(label);
         try {
             trace.guestWbinvd();
-            vcpu.wbinvd();
+            vcpu.beginWbinvd();
         } finally {
             trace.initiator("");
         }
+    }
+
+    /** Executes the second step: KVM forgets the CPUs that it flushed. */
+    public void endWbinvd() {
+        vcpu.endWbinvd();
     }
 }
