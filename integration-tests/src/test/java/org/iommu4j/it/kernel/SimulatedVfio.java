@@ -57,7 +57,6 @@ final class SimulatedVfio {
     private static final int COMMAND = 4;
     private static final int MEMORY = 2;
     private static final int BUS_MASTER = 4;
-    private static final int GET_DIRTY_BITMAP = 1;
     private static final int READ_WRITE = 2;
     private static final int[] AREA_PAGES = {64, 4, 2, 512};
     private static final int READ_ONLY_AREA = 1;

@@ -53,6 +53,7 @@ record VfioCall(Kind kind, List<Long> arguments) {
         DELETE_FILE("machine", "group"),
         NONCOHERENT;
 
+        @SuppressWarnings("ImmutableEnumChecker") // the list is
         private final List<String> parameters;
 
         Kind(String... parameters) {
