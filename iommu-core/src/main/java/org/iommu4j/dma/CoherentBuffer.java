@@ -19,17 +19,26 @@ public final class CoherentBuffer {
         POOL
     }
 
-    private final DmaDevice device;
+    private final Object owner;
     private final Origin origin;
+    private final MemoryType memoryType;
     private final long[] starts;
     private final long[] lengths;
     private final long dmaAddress;
     private final long size;
     private final AtomicBoolean freed = new AtomicBoolean();
 
-    CoherentBuffer(DmaDevice device, Origin origin, long[] starts, long[] lengths, long dmaAddress, long size) {
-        this.device = device;
+    CoherentBuffer(
+            Object owner,
+            Origin origin,
+            MemoryType memoryType,
+            long[] starts,
+            long[] lengths,
+            long dmaAddress,
+            long size) {
+        this.owner = owner;
         this.origin = origin;
+        this.memoryType = memoryType;
         this.starts = starts;
         this.lengths = lengths;
         this.dmaAddress = dmaAddress;
@@ -75,12 +84,12 @@ public final class CoherentBuffer {
 
     /** Returns how the CPU has to access it: WB, or UC where the device does not snoop. */
     public MemoryType memoryType() {
-        return device.parameters().coherent() ? MemoryType.WB : MemoryType.UC;
+        return memoryType;
     }
 
-    /** Returns the device that it was allocated for. */
-    DmaDevice device() {
-        return device;
+    /** Returns the device that it was allocated for, as its driver sees it. */
+    Object owner() {
+        return owner;
     }
 
     Origin origin() {

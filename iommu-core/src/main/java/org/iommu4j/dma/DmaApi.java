@@ -75,6 +75,7 @@ public final class DmaApi implements AutoCloseable {
      * @throws IommuException EINVAL (mask below a page), and as {@link #bind(DeviceId, DmaParameters)}
      */
     public DmaDevice bind(DeviceId id, long mask) {
+        Objects.requireNonNull(id, "id");
         return bind(id, DmaParameters.DEFAULT.withMask(mask));
     }
 
@@ -91,19 +92,14 @@ public final class DmaApi implements AutoCloseable {
         IommuGroup group = core.group(id).orElseThrow(() -> noIommu(id));
         group.useDefaultDomain(device);
         try {
-            DmaDevice bound = new DmaDevice(
-                    device,
-                    group,
-                    space(group),
-                    parameters,
-                    core.untrusted(id),
-                    new DmaDevice.Machine(
-                            memory, frames, bounce, parameters.coherent() ? null : coherentPool(), options),
-                    this::unbound);
+            CoherentPool pool = parameters.coherent() ? null : coherentPool();
+            DmaDevice.Machine machine = new DmaDevice.Machine(memory, frames, bounce, pool, options);
+            DmaDevice driver = new DmaDevice(
+                    device, group, space(group), parameters, core.untrusted(id), machine, this::unbound);
             synchronized (lock) {
-                this.bound++;
+                bound++;
             }
-            return bound;
+            return driver;
         } catch (RuntimeException failure) {
             group.unuseDefaultDomain(device);
             throw failure;

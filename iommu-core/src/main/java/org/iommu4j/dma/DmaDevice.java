@@ -14,6 +14,7 @@ import org.iommu4j.bits.Hex;
 import org.iommu4j.core.IommuGroup;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.FrameAllocator;
+import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.SystemMemory;
 import org.jspecify.annotations.Nullable;
 
@@ -31,8 +32,8 @@ import org.jspecify.annotations.Nullable;
  * physical one, or that of a bounce buffer when the buffer is beyond the mask.
  *
  * <p>Thread-safe. Mapping and unmapping allocate heap only while the number of concurrent mappings and unmaps reaches a
- * new maximum. Source: {@code drivers/iommu/dma-iommu.c}, {@code kernel/dma/direct.c}; what depends on the release is in
- * {@link DmaRules}.
+ * new maximum. Source: {@code drivers/iommu/dma-iommu.c}, {@code kernel/dma/direct.c}; what depends on the release is
+ * in {@link DmaRules}.
  */
 public final class DmaDevice implements AutoCloseable {
     private static final long LOW_MASK = 0xffff_ffffL;
@@ -186,8 +187,8 @@ public final class DmaDevice implements AutoCloseable {
      * the device is not trusted, or the default domain is an identity domain. Source: {@code iommu_dma_map_sg}.
      *
      * @return the number of segments, at least 1
-     * @throws IommuException EINVAL (no piece), EBUSY (the list is mapped), ENOMEM (no IOVA is left below the mask), and
-     *     as {@link #map}; nothing is mapped
+     * @throws IommuException EINVAL (no piece), EBUSY (the list is mapped), ENOMEM (no IOVA is left below the mask),
+     *     and as {@link #map}; nothing is mapped
      */
     public int mapScatter(ScatterList list, DmaDirection direction) {
         Objects.requireNonNull(list, "list");
@@ -219,8 +220,8 @@ public final class DmaDevice implements AutoCloseable {
      * Unmaps a list, and hands its pieces to the CPU.
      *
      * @param direction as given to {@link #mapScatter}
-     * @throws IommuException EINVAL (not mapped like this), ENODEV (closed), ETIMEDOUT or EIO as {@link #unmap}: the list
-     *     is unmapped all the same
+     * @throws IommuException EINVAL (not mapped like this), ENODEV (closed), ETIMEDOUT or EIO as {@link #unmap}: the
+     *     list is unmapped all the same
      */
     public void unmapScatter(ScatterList list, DmaDirection direction) {
         Objects.requireNonNull(list, "list");
@@ -359,7 +360,7 @@ public final class DmaDevice implements AutoCloseable {
     public void freeCoherent(CoherentBuffer buffer) {
         Objects.requireNonNull(buffer, "buffer");
         requireOpen();
-        if (buffer.device() != this || !buffer.freeOnce()) {
+        if (buffer.owner() != this || !buffer.freeOnce()) {
             throw new IommuException(Errno.EINVAL, "free of " + buffer + " for " + device.id());
         }
         unmapOnly(buffer.dmaAddress(), buffer.size());
@@ -534,7 +535,8 @@ public final class DmaDevice implements AutoCloseable {
             addresses.mapPieces(dmaAddress, starts, lengths, starts.length, total, prot(DmaDirection.BIDIRECTIONAL));
         }
         mappings.incrementAndGet();
-        return new CoherentBuffer(this, origin, starts, lengths, dmaAddress, size);
+        MemoryType type = parameters.coherent() ? MemoryType.WB : MemoryType.UC;
+        return new CoherentBuffer(this, origin, type, starts, lengths, dmaAddress, size);
     }
 
     private void freeFrames(long[] starts, long[] lengths, int pieces, RuntimeException failure) {

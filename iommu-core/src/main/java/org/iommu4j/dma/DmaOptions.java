@@ -51,6 +51,8 @@ public record DmaOptions(
 
     /** Checks the numbers, and sorts the windows. */
     public DmaOptions {
+        bridgeWindows = sorted(bridgeWindows, "bridgeWindows");
+        dmaRanges = sorted(dmaRanges, "dmaRanges");
         if (cpus < 1 || cpus > MAX_CPUS) {
             throw new IllegalArgumentException(cpus + " CPUs, expected 1 to " + MAX_CPUS);
         }
@@ -62,8 +64,6 @@ public record DmaOptions(
             throw new IllegalArgumentException(
                     "a pool of " + atomicPoolBytes + " bytes, expected a power of two from 4 KiB to 4 MiB");
         }
-        bridgeWindows = sorted(bridgeWindows, "bridgeWindows");
-        dmaRanges = sorted(dmaRanges, "dmaRanges");
         for (int i = 1; i < dmaRanges.size(); i++) {
             if (Long.compareUnsigned(dmaRanges.get(i).first, dmaRanges.get(i - 1).last) <= 0) {
                 throw new IllegalArgumentException(dmaRanges.get(i) + " overlaps " + dmaRanges.get(i - 1));

@@ -20,6 +20,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.BooleanSupplier;
+import java.util.function.Function;
 import java.util.function.IntFunction;
 import java.util.function.IntPredicate;
 import java.util.function.IntUnaryOperator;
@@ -55,11 +56,15 @@ import org.iommu4j.bits.Layout;
 import org.iommu4j.bits.Register;
 import org.iommu4j.bits.SplitField;
 import org.iommu4j.capability.GuestTable;
+import org.iommu4j.core.DefaultDomainCookie;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.core.PciIsolation;
 import org.iommu4j.device.NamedDevice;
 import org.iommu4j.dma.DmaApi;
 import org.iommu4j.dma.DmaDevice;
+import org.iommu4j.dma.DmaOptions;
+import org.iommu4j.dma.DmaParameters;
+import org.iommu4j.dma.ScatterList;
 import org.iommu4j.host.CaptureFiles;
 import org.iommu4j.host.Fact;
 import org.iommu4j.host.ForeignUnits;
@@ -185,6 +190,7 @@ final class Samples {
         core = IommuCore.open(open(machine), machine.topology());
         DmaApi dma = new DmaApi(core, machine.memory(0), machine.frames());
         nic = dma.bind(NIC);
+        add(nic.allocateCoherent(4096));
         Vfio vfio = new Vfio(core, VfioOptions.DEFAULT);
         VfioDevice device = vfio.register(BuiltInTopology.GPU);
         VfioGroup group = vfio.openGroup(device.groupId());
@@ -278,7 +284,8 @@ final class Samples {
         add(new DmaProgram.Read(0, 1, false), CacheGeometry.ORDINARY, EvictionPolicy.LEAST_RECENTLY_USED);
         add((IntPredicate) number -> true, (BooleanSupplier) () -> true, (Predicate<Object>) object -> true);
         add((Runnable) () -> {}, new IllegalStateException("a cause"), Optional.empty(), Set.of(), List.of());
-        add(AcpiTable.parse("TEST", acpiTable()), nic.allocateCoherent(4096), new NoFindings());
+        add(AcpiTable.parse("TEST", acpiTable()), new NoFindings(), (Function<Object, Object>) object -> object);
+        add(DmaParameters.DEFAULT, DmaOptions.DEFAULT, new ScatterList(), (DefaultDomainCookie) () -> {});
         add(
                 new DmaMap(DmaMap.SIZE, 1, 0x10_0000, 0x10_0000, 0x1000),
                 new DmaUnmap(DmaUnmap.SIZE, 0, 0x10_0000, 0x1000, null),
