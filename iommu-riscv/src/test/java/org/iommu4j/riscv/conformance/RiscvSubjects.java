@@ -49,7 +49,12 @@ final class RiscvSubjects {
     /** Units of the tests, which cache nothing. */
     static List<Subject> walking() {
         MachineFactory machines = new MachineFactory(List.of(new WalkingUnits()));
-        return Stream.of(Hosts.twoUnits(), Hosts.pciUnit(), Hosts.smallUnit(), Hosts.twoUnitsInTree(), Hosts.pciUnitInTree())
+        return Stream.of(
+                        Hosts.twoUnits(),
+                        Hosts.pciUnit(),
+                        Hosts.smallUnit(),
+                        Hosts.twoUnitsInTree(),
+                        Hosts.pciUnitInTree())
                 .map(machine -> Subject.of(afterCrash(machine), traits(machine).build())
                         .with(IommuVendors.load(), machines, ports -> ports))
                 .flatMap(subject -> Stream.of(subject.named(subject + ", walking"), subject.flat()))
