@@ -7,7 +7,9 @@ package org.iommu4j;
  * <p>A gather is allocated once by its user and reused, so that unmapping allocates nothing. It belongs to one thread
  * and, between two {@link IommuDomain#sync}s, to one domain. Source: {@code struct iommu_iotlb_gather}.
  *
- * <p>The user only makes it, passes it to {@link IommuDomain#unmap} and has it synced. A driver fills and empties it:
+ * <p>The user only makes it, passes it to {@link IommuDomain#unmap} and has it synced. A user that defers the flush of
+ * many unmaps may {@linkplain #moveFramesTo collect} their tables in one gather, extend its range over all of them, and
+ * have that one synced. A driver fills and empties it:
  *
  * <ol>
  *   <li>{@code unmap} adds what it unmapped by {@link #addRange}, and each table that no entry leads to any more by
@@ -94,6 +96,19 @@ public final class IotlbGather {
         }
         frames[frameCount++] = physicalAddress | order;
         return true;
+    }
+
+    /**
+     * Moves waiting tables to another gather of the same domain, as many as it has room for; ranges stay.
+     *
+     * @return whether no table waits here any more; else sync the other gather first
+     */
+    public boolean moveFramesTo(IotlbGather other) {
+        int moved = Math.min(frameCount, MAX_FRAMES - other.frameCount);
+        frameCount -= moved;
+        System.arraycopy(frames, frameCount, other.frames, other.frameCount, moved);
+        other.frameCount += moved;
+        return frameCount == 0;
     }
 
     /** Returns the first byte of the range. */

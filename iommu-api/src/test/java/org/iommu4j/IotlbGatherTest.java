@@ -70,4 +70,26 @@ class IotlbGatherTest {
         assertThat(gather.hasRange()).isTrue();
         assertThat(gather.isEmpty()).isFalse();
     }
+
+    @Test
+    void tablesMoveToAnotherGatherAsFarAsItHasRoom() {
+        IotlbGather from = new IotlbGather();
+        IotlbGather to = new IotlbGather();
+        from.addRange(0x1000, 0x1fff);
+        for (int i = 0; i < 3; i++) {
+            from.addFrame(0x10_0000L + i * 0x1000L, 0);
+        }
+        for (int i = 0; i < IotlbGather.MAX_FRAMES - 2; i++) {
+            to.addFrame(0x20_0000L + i * 0x1000L, 0);
+        }
+
+        assertThat(from.moveFramesTo(to)).as("all moved").isFalse();
+        assertThat(from.frameCount()).isEqualTo(1);
+        assertThat(to.frameCount()).isEqualTo(IotlbGather.MAX_FRAMES);
+        assertThat(to.hasRange()).isFalse();
+        to.reset();
+        assertThat(from.moveFramesTo(to)).as("all moved").isTrue();
+        assertThat(to.frame(0)).isEqualTo(0x10_0000L);
+        assertThat(from.hasRange()).isTrue();
+    }
 }

@@ -137,9 +137,9 @@ final class AmdDescription {
         }
         warnings.addAll(map.warnings());
         compareBlocks(ivrs, map);
-        if (!map.interruptRemapping()) {
-            warnings.add("no I/O APIC entry for 00:14.0: Linux leaves interrupt remapping off");
-        }
+        IoApics ioApics = IoApics.ofPartlyKnown(
+                rules.southBridge(), map, facts.firmware(), facts.topology(), facts.bootOptions());
+        warnings.addAll(ioApics.warnings());
         boolean htRangeTranslated = rules.htRangeIgnore() && !map.units().isEmpty();
         for (int i = 0; i < map.units().size(); i++) {
             Ivhd block = map.units().get(i);
@@ -152,7 +152,7 @@ final class AmdDescription {
                     OptionalLong.of(block.base()),
                     Answer.of(map.includesAll(i)),
                     scope(block),
-                    Answer.of(map.interruptRemapping()),
+                    ioApics.remaps(),
                     registers));
         }
         addUnlisted(map.units().size());
@@ -167,7 +167,7 @@ final class AmdDescription {
                                     function.address(),
                                     unit,
                                     map.reservedRegions(function.address(), htRangeTranslated),
-                                    Answer.of(map.interruptRemapping())));
+                                    ioApics.remaps()));
         }
         return devices;
     }

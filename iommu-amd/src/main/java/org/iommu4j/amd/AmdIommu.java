@@ -26,6 +26,8 @@ import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.platform.support.TableFrames;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.BootOptions;
 import org.iommu4j.spi.VendorContext;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -33,6 +35,9 @@ import org.slf4j.LoggerFactory;
 /** The opened driver: units, device tables, devices and domains, guarded by the lock of its {@link Attacher}. */
 final class AmdIommu implements Iommu {
     private static final Logger LOG = LoggerFactory.getLogger(AmdIommu.class);
+
+    /** Value of {@link CommandBuffer#PARAMETER}: CPUs have SNP, and firmware set memory aside for it. */
+    private static final String SNP = "snp";
 
     private final VendorContext context;
     private final AmdRules rules;
@@ -44,6 +49,8 @@ final class AmdIommu implements Iommu {
     /** Whether guest tables take PASIDs: no release of Linux does it, {@code iommu4j.amd=pasids} does. */
     private final boolean attachesPasids;
 
+    private final boolean remapsInterrupts;
+
     private final Map<Integer, DeviceTable> tables = new HashMap<>();
     private final Map<PciAddress, AmdDevice> devices = new HashMap<>();
     private final Set<AmdDomain> domains = new LinkedHashSet<>();
@@ -52,10 +59,40 @@ final class AmdIommu implements Iommu {
         this.context = context;
         this.rules = rules;
         this.map = map;
-        this.features = CommonFeatures.of(units.stream().map(AmdUnit::features).toList(), hostLevels, rules);
+        CommonFeatures common =
+                CommonFeatures.of(units.stream().map(AmdUnit::features).toList(), hostLevels, rules);
+        this.features = snpNeedsHostTables(common) ? common.withHostTablesOnly() : common;
         this.state = new DriverState(this, rules, units, features, context.memory(), context.frames(), domains::remove);
         this.attacher = new Attacher(state);
         this.attachesPasids = features.knowsPasids() && context.bootOptions().has(CommandBuffer.PARAMETER, "pasids");
+        IoApics ioApics =
+                IoApics.of(rules.southBridge(), map, context.firmware(), context.topology(), context.bootOptions());
+        ioApics.warnings().forEach(warning -> LOG.warn("{}", warning));
+        this.remapsInterrupts =
+                ioApics.remaps() == Answer.YES && context.bootOptions().interruptRemapping();
+    }
+
+    /**
+     * Returns whether SNP is on and needs host tables: where CPUs and firmware have it, which {@code iommu4j.amd=snp}
+     * states, and all units. It is left off where the default domains have none ({@code iommu_snp_enable}).
+     */
+    private boolean snpNeedsHostTables(CommonFeatures common) {
+        BootOptions options = context.bootOptions();
+        if (rules.snp() == AmdRules.Snp.LEFT_OFF || !options.has(CommandBuffer.PARAMETER, SNP) || !common.snp()) {
+            return false;
+        }
+        if (rules.snp() == AmdRules.Snp.UNLESS_MODE_0 && common.mode0WithSnp()) {
+            return false;
+        }
+        if (options.isSet("iommu.passthrough") || options.hasLast("iommu", "pt", "nopt")) {
+            LOG.warn("SNP is left off: addresses pass unchanged by default");
+            return false;
+        }
+        if (common.hostLevels() == 0 || guestTablesByDefault(DomainType.DMA, common)) {
+            LOG.warn("SNP is left off: domains have guest tables by default");
+            return false;
+        }
+        return true;
     }
 
     /** Opens; see {@link org.iommu4j.spi.IommuVendor#open}. */
@@ -167,7 +204,7 @@ final class AmdIommu implements Iommu {
                     table,
                     requesterIds(index, address, dmaAliases, table),
                     map.reservedRegions(address, features.htRangeTranslated()),
-                    map.interruptRemapping() && context.bootOptions().interruptRemapping(),
+                    remapsInterrupts,
                     services,
                     Math.min(features.pasids(), services.pasids()));
             devices.put(address, device);
@@ -257,6 +294,9 @@ final class AmdIommu implements Iommu {
             if (!flags.isEmpty() && type != DomainType.UNMANAGED) {
                 throw new IommuException(Errno.EINVAL, "allocate: flags " + flags + " with a domain of type " + type);
             }
+            if (type == DomainType.IDENTITY && features.needsHostTables() && rules.snp() == AmdRules.Snp.NO_IDENTITY) {
+                throw new IommuException(Errno.EINVAL, "allocate: SNP is on, which needs host tables");
+            }
             boolean guest = type.isPaging() && guestTables(type, device, flags);
             int id = type == DomainType.BLOCKED
                     ? DomainIds.NONE
@@ -292,11 +332,7 @@ final class AmdIommu implements Iommu {
             return true;
         }
         if (flags.isEmpty()) {
-            // Linux falls back to host tables when units lack guest tables.
-            return features.guestLevels() != 0
-                    && rules.guestTables()
-                    && context.bootOptions().hasLast("amd_iommu", "pgtbl_v2", "pgtbl_v1")
-                    && (type == DomainType.DMA || rules.guestTablesForAll());
+            return guestTablesByDefault(type, features);
         }
         if (flags.equals(Set.of(DomainFlag.PASID)) && features.knowsPasids()) {
             return true;
@@ -310,6 +346,14 @@ final class AmdIommu implements Iommu {
         throw new IommuException(
                 Errno.EOPNOTSUPP,
                 "allocate: " + device.unit() + " or Linux " + release() + " has no domain with " + flags);
+    }
+
+    /** Linux falls back to host tables when units lack guest tables. */
+    private boolean guestTablesByDefault(DomainType type, CommonFeatures common) {
+        return common.guestLevels() != 0
+                && rules.guestTables()
+                && context.bootOptions().hasLast("amd_iommu", "pgtbl_v2", "pgtbl_v1")
+                && (type == DomainType.DMA || rules.guestTablesForAll());
     }
 
     private HostPageTable newHostTable() {

@@ -48,7 +48,9 @@ record AmdRules(
         boolean atsCapability,
         boolean flushCapability,
         boolean nestParents,
-        boolean passThroughEntryWrong) {
+        boolean passThroughEntryWrong,
+        SouthBridge southBridge,
+        Snp snp) {
     /** Where firmware says that there are no host (v1) tables, so that every domain has guest (v2) tables. */
     enum HostTablesOff implements RuleValue {
         /** It is not asked. */
@@ -61,6 +63,54 @@ record AmdRules(
         private final String words;
 
         HostTablesOff(String words) {
+            this.words = words;
+        }
+
+        @Override
+        public String words() {
+            return words;
+        }
+    }
+
+    /** Which I/O APIC must be the south bridge's, that interrupts are remapped at all. */
+    enum SouthBridge implements RuleValue {
+        /** One at 00:14.0. An I/O APIC that IVRS lacks matters only if the MADT lists it later. */
+        LISTED_LAST("one at 00:14.0; an I/O APIC that IVRS lacks matters only if the MADT lists it later"),
+        /** That of interrupt 0, at 00:14.0; IVRS has all others too. */
+        ALL_LISTED("that of interrupt 0, at 00:14.0; and IVRS must have every I/O APIC of the MADT"),
+        /** That of interrupt 0, at a function of the right class; IVRS has all others too. */
+        BY_CLASS("that of interrupt 0, at a function that is an SMBus controller or ISA bridge; and IVRS must have "
+                + "every I/O APIC of the MADT");
+
+        private final String words;
+
+        SouthBridge(String words) {
+            this.words = words;
+        }
+
+        @Override
+        public String words() {
+            return words;
+        }
+    }
+
+    /** What SNP, where CPUs and firmware have it, forbids. */
+    enum Snp implements RuleValue {
+        /** Nothing: nobody turns it on in the units. */
+        LEFT_OFF("nothing: it is left off in the units"),
+        /** Identity domains, which can't be allocated, and PASIDs. */
+        NO_IDENTITY("an identity domain, which can't be allocated (EINVAL), and PASIDs; it is left off where identity "
+                + "or v2 is the default"),
+        /** The same, but identity domains are refused when a device is attached. */
+        NO_IDENTITY_ATTACHED("attaching an identity domain (EINVAL), and PASIDs; it is left off where identity or v2 "
+                + "is the default"),
+        /** The same, unless all units can do with Mode 0. */
+        UNLESS_MODE_0("attaching an identity domain (EINVAL), and PASIDs, unless all units have SNPPageMode0Sup; else "
+                + "it is left off where identity or v2 is the default");
+
+        private final String words;
+
+        Snp(String words) {
             this.words = words;
         }
 
@@ -132,10 +182,10 @@ record AmdRules(
             ReleaseRule.of(
                             "formatsShareOps",
                             "Domains with v1 and with v2 tables have the same ops, so that VFIO's type 1 tries a "
-                                    + "device in a domain of the other format.",
+                                    + "device in a domain of the other format; but all domains of type 1 on a machine "
+                                    + "have one.",
                             true,
                             READ)
-                    .deciding()
                     .since("6.19", false, READ)
                     .witnessedBy("AmdRulesTest#bothFormatsHadTheSameOpsUntil618"),
             ReleaseRule.of(
@@ -144,7 +194,7 @@ record AmdRules(
                                     + "a PASID.",
                             false,
                             READ)
-                    .since("6.12.117", true, READ)
+                    .since("6.12.42", true, READ)
                     .since("6.17", true, READ)
                     .witnessedBy("GuestTablesTest#theTopAddressBitIsLeftAloneSince617"),
             ReleaseRule.of("dirtyTracking", "Domains can record written pages (amd_dirty_ops).", false, READ)
@@ -227,7 +277,28 @@ record AmdRules(
                             READ)
                     .since("7.0", true, READ, "93eee2a49c1b")
                     .since("7.1", false, READ, "10161b4a791d")
-                    .witnessedBy("AmdRulesTest#in70APassThroughEntryHasNoDomainIdAndLetsEveryDeviceHaveAnIotlb"));
+                    .witnessedBy("AmdRulesTest#in70APassThroughEntryHasNoDomainIdAndLetsEveryDeviceHaveAnIotlb"),
+            ReleaseRule.of(
+                            "southBridge",
+                            "Which I/O APIC of IVRS is taken for the south bridge's, without which no interrupt is "
+                                    + "remapped (check_ioapic_information).",
+                            SouthBridge.LISTED_LAST,
+                            READ)
+                    .since("6.1.188", SouthBridge.ALL_LISTED, READ)
+                    .since("6.12.110", SouthBridge.ALL_LISTED, READ)
+                    .since("7.2.12", SouthBridge.ALL_LISTED, READ)
+                    .since("7.3", SouthBridge.BY_CLASS, OBSERVED, "04fee302fac7", "854056480f92", "16f52863b2ec")
+                    .witnessedBy("IoApicsTest#whichIoApicMustBeTheSouthBridges"),
+            ReleaseRule.of(
+                            "snp",
+                            "What SNP forbids, where it is on, because device table entries need host tables "
+                                    + "(iommu_snp_enable).",
+                            Snp.LEFT_OFF,
+                            READ)
+                    .since("6.9", Snp.NO_IDENTITY, INFERRED, "04d65a9dbb33")
+                    .since("6.13", Snp.NO_IDENTITY_ATTACHED, INFERRED)
+                    .since("7.3", Snp.UNLESS_MODE_0, READ, "cb2860ad6c4f")
+                    .witnessedBy("SnpTest#whatAReleaseForbidsWithSnp"));
 
     /**
      * Returns the levels that v1 tables may have, 0 when there can be none.

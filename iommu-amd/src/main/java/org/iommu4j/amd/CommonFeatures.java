@@ -17,6 +17,10 @@ import org.iommu4j.amd.reg.Features;
  * @param htRangeTranslated whether the HyperTransport range is translated like any other
  * @param deviceIotlbs whether devices may have their own IOTLBs ({@code amd_iommu_iotlb_sup})
  * @param announcesMappings whether any unit may cache that an entry was not present; one is enough
+ * @param snp whether all units support SNP ({@code EFR.SNPSup})
+ * @param mode0WithSnp whether no unit needs host tables while SNP is on ({@code EFR2.SNPPageMode0Sup})
+ * @param needsHostTables whether SNP is on and every entry of the device table must have host tables: there is neither
+ *     an identity domain nor a PASID
  */
 record CommonFeatures(
         int hostLevels,
@@ -26,7 +30,10 @@ record CommonFeatures(
         boolean nests,
         boolean htRangeTranslated,
         boolean deviceIotlbs,
-        boolean announcesMappings) {
+        boolean announcesMappings,
+        boolean snp,
+        boolean mode0WithSnp,
+        boolean needsHostTables) {
 
     /** Combines the features of at least one unit, limited to those that the release uses. */
     static CommonFeatures of(List<UnitFeatures> units, int hostLevels, AmdRules rules) {
@@ -41,7 +48,26 @@ record CommonFeatures(
                 rules.nestParents() && units.stream().allMatch(UnitFeatures::nests),
                 rules.htRangeIgnore() && units.stream().allMatch(UnitFeatures::ignoresHtRange),
                 units.stream().allMatch(UnitFeatures::allowsDeviceIotlbs),
-                units.stream().anyMatch(UnitFeatures::cachesNotPresent));
+                units.stream().anyMatch(UnitFeatures::cachesNotPresent),
+                units.stream().allMatch(UnitFeatures::supportsSnp),
+                units.stream().allMatch(UnitFeatures::allowsMode0WithSnp),
+                false);
+    }
+
+    /** Returns what is left while SNP is on and needs host tables. */
+    CommonFeatures withHostTablesOnly() {
+        return new CommonFeatures(
+                hostLevels,
+                guestLevels,
+                gcr3Levels,
+                0,
+                nests,
+                htRangeTranslated,
+                deviceIotlbs,
+                announcesMappings,
+                snp,
+                mode0WithSnp,
+                true);
     }
 
     /** Returns whether PASIDs can be attached for a device that has some. */

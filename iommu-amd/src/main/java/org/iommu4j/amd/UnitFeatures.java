@@ -36,6 +36,16 @@ record UnitFeatures(long efr, long efr2, UnitCapability capability) {
         return Features.nests(efr, efr2);
     }
 
+    /** Returns whether it can check requests against the owners of memory (SNP). */
+    boolean supportsSnp() {
+        return Features.SNP_SUP.isSet(efr);
+    }
+
+    /** Returns whether a device table entry may be without host tables while SNP is on. */
+    boolean allowsMode0WithSnp() {
+        return Features.SNP_PAGE_MODE0_SUP.isSet(efr2);
+    }
+
     /** Returns whether it accepts page requests, as in {@code amd_iommu_gt_ppr_supported}. */
     boolean takesPageRequests() {
         return Features.PPR_SUP.isSet(efr) && Features.GT_SUP.isSet(efr);

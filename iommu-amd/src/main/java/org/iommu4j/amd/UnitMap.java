@@ -33,9 +33,6 @@ final class UnitMap {
     private static final ReservedRegion MSI_RANGE =
             new ReservedRegion(0xfee0_0000L, 0xfeef_ffffL, ReservedRegion.Type.MSI);
 
-    /** The I/O APIC of the south bridge is always at 00:14.0. */
-    private static final int SOUTH_BRIDGE_IOAPIC = 0xa0;
-
     private final Ivrs ivrs;
     private final List<Ivhd> units = new ArrayList<>();
     private final List<List<DeviceRange>> ranges = new ArrayList<>();
@@ -179,26 +176,6 @@ final class UnitMap {
     /** Returns whether firmware asks that DMA stay remapped until the operating system takes over. */
     boolean preBootProtection() {
         return ivrs.dmaRemappedBeforeBoot();
-    }
-
-    /**
-     * Returns whether Linux remaps interrupts on this machine, as far as the IVRS decides.
-     *
-     * <p>Linux does not when the entry of the south bridge's I/O APIC is missing, because that APIC's interrupts would
-     * be lost ({@code check_ioapic_information}). Linux also tests that every I/O APIC of the MADT has an entry; this
-     * is not modelled.
-     */
-    boolean interruptRemapping() {
-        for (Ivhd unit : units) {
-            for (DeviceEntry entry : unit.entries()) {
-                if (entry.type() == DeviceEntry.SPECIAL
-                        && entry.variety() == DeviceEntry.VARIETY_IOAPIC
-                        && entry.sourceDeviceId() == SOUTH_BRIDGE_IOAPIC) {
-                    return true;
-                }
-            }
-        }
-        return false;
     }
 
     /**

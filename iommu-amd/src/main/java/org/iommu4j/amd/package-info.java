@@ -16,7 +16,7 @@
  *   <li>Caches and device tables: {@code DeviceServices}, {@code DeviceTlb}; {@code DeviceTable}, which the units of a
  *       segment share; {@code Gcr3Table}.
  *   <li>Unit: {@code PageRequestSink}, {@code PprLog}, {@code AmdUnit}; {@code UnitMap}, the units as firmware
- *       describes them.
+ *       describes them; {@code IoApics}, whether Linux remaps interrupts.
  *   <li>Device: {@code DriverState}, {@code Requester}, {@code DevicePageRequests}; {@code AttachmentList}, {@code
  *       DomainState}; {@code AmdDevice}.
  *   <li>Domain: {@code Attacher}, which moves devices by device table entries and GCR3 tables; {@code AmdDomain},
@@ -53,6 +53,8 @@
  *       because the platform has no port for the message.
  *   <li>A unit that meets an unknown command stops permanently. Linux continues to send commands and waits in vain each
  *       time. Here the unit is broken, and the next driver that is opened starts it again.
+ *   <li>What SNP forbids, on machines that have it by the parameter {@code iommu4j.amd=snp}: Linux finds it out from
+ *       the CPUs, for which the platform has no port.
  *   <li>Every kind of block and device entry of an IVRS; several units and segments.
  *   <li>Bits of interrupt remapping in a device table entry are preserved. At opening, an earlier kernel's interrupt
  *       tables are invalidated in the unit.
@@ -81,8 +83,10 @@
  *   <li>Page requests without PASID, and those for execution or with privilege: they are answered as invalid, as in
  *       Linux.
  *   <li>Messages of interrupts: logs are read on demand.
- *   <li>Interrupt remapping tables, and therefore the guest virtual APIC.
- *   <li>SNP, memory encryption, performance counters.
+ *   <li>Interrupt remapping tables, and therefore the guest virtual APIC. Whether interrupts are remapped is known,
+ *       but for two kinds of machines: laptops for which Linux has I/O APICs of its own ({@code ivrs_ioapic_quirks}),
+ *       and Hygon's family 18h, whose south bridge may be at 00:0b.0 before 7.3.
+ *   <li>The checks of SNP against the owners of memory, memory encryption, performance counters.
  *   <li>Exclusion range registers, as in Linux, which maps those ranges one to one instead.
  *   <li>Devices that are not on PCI, except for their ids.
  * </ul>

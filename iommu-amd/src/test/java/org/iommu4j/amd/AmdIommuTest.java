@@ -660,8 +660,9 @@ class AmdIommuTest {
                 base.getAsLong() == BASE && name.equals("EFR") ? OptionalLong.of(0x8c1) : OptionalLong.empty();
         HostDescription host = new AmdVendor()
                 .describe(
-                        signature -> Optional.of(platform.ivrs),
-                        () -> List.of(platform.function(0, 0, 0, 2), platform.function(0, 1, 0, 0)),
+                        platform::firmware,
+                        () -> List.of(
+                                platform.function(0, 0, 0, 2), platform.southBridge(), platform.function(0, 1, 0, 0)),
                         registers,
                         LinuxRelease.NEWEST);
         assertThat(host.vendor()).isEqualTo("amd");
@@ -681,10 +682,10 @@ class AmdIommuTest {
         assertThat(unit.abilities().interruptRemapping()).isEqualTo(Answer.YES);
         assertThat(unit.fields()).containsEntry("EFR.HATS", 2L).containsEntry("EFR.PreFSup", 0L);
         assertThat(unit.fields()).containsEntry("EFR2.HTRangeIgnore", 0L);
-        assertThat(host.devices()).hasSize(2);
+        assertThat(host.devices()).hasSize(3);
         assertThat(host.devices().get(0).unit()).isNull();
-        assertThat(host.devices().get(1).unit()).isEqualTo("ivhd0");
-        assertThat(host.devices().get(1).enforceCacheCoherency()).isEqualTo(Answer.YES);
+        assertThat(host.devices().get(2).unit()).isEqualTo("ivhd0");
+        assertThat(host.devices().get(2).enforceCacheCoherency()).isEqualTo(Answer.YES);
         assertThat(host.warnings()).hasSize(2);
         assertThat(host.warnings().get(0)).contains("checksum");
         assertThat(host.warnings().get(1)).contains("0x8c0", "0x8c1");
@@ -700,7 +701,7 @@ class AmdIommuTest {
         platform.ivrs = table(3, ivhd10(BASE, 2, range(8, 0x1ff)));
         HostDescription host = new AmdVendor()
                 .describe(
-                        signature -> Optional.of(platform.ivrs),
+                        platform::firmware,
                         List::of,
                         (unit, base, name) -> name.equals("EFR") && !efr.equals("unknown")
                                 ? OptionalLong.of(Long.decode(efr))
@@ -725,8 +726,7 @@ class AmdIommuTest {
     }
 
     private UnitDescription describe(RegisterValues registers) {
-        HostDescription host = new AmdVendor()
-                .describe(signature -> Optional.of(platform.ivrs), List::of, registers, LinuxRelease.NEWEST);
+        HostDescription host = new AmdVendor().describe(platform::firmware, List::of, registers, LinuxRelease.NEWEST);
         assertThat(host.warnings()).isEmpty();
         return host.units().get(0);
     }

@@ -39,6 +39,13 @@ final class TestPlatform {
     final Unit second = new Unit(new ArrayList<>());
 
     byte[] ivrs = table(0x2, ivhd10(BASE, 0x0002, range(0x0008, 0x01ff)));
+    /** The table of I/O APICs, if there is one. */
+    byte @Nullable [] madt;
+    /** Class and subclass of the south bridge's function, an SMBus controller. */
+    int southBridgeClass = 0x0c05;
+    /** Which function of 00:14 it is. */
+    int southBridgeFunction;
+
     long efr = 0x8c0; // IASup, GASup, HATS 2
     boolean stuck;
     /** Happens before the unit works, while a driver waits for it. */
@@ -195,15 +202,28 @@ final class TestPlatform {
                             second.run();
                             return condition.getAsBoolean();
                         },
-                        signature -> signature.equals("IVRS") ? Optional.of(ivrs) : Optional.empty(),
-                        () -> List.of(function(0, 0, 0, 2), function(0, 0, 0, 3), function(0, 1, 0, 0)),
+                        this::firmware,
+                        () -> List.of(function(0, 0, 0, 2), function(0, 0, 0, 3), southBridge(), function(0, 1, 0, 0)),
                         bootOptions,
                         release)
                 .failing(failNth);
     }
 
+    /** Returns one of the machine's two tables. */
+    Optional<byte[]> firmware(String signature) {
+        return switch (signature) {
+            case "IVRS" -> Optional.of(ivrs);
+            case "APIC" -> Optional.ofNullable(madt);
+            default -> Optional.empty();
+        };
+    }
+
     AmdIommu open() {
         return (AmdIommu) new AmdVendor().open(context());
+    }
+
+    PciFunction southBridge() {
+        return function(0, 0, 0x14, southBridgeFunction);
     }
 
     PciFunction function(int segment, int bus, int device, int function) {
@@ -221,7 +241,7 @@ final class TestPlatform {
 
             @Override
             public ConfigSpace config() {
-                return new Config();
+                return new Config(device == 0x14 ? southBridgeClass : 0);
             }
         };
     }
@@ -288,6 +308,12 @@ final class TestPlatform {
 
     /** Config space that has the IOMMU's capability at 40h and nothing else. */
     private final class Config implements ConfigSpace {
+        private final int classCode;
+
+        Config(int classCode) {
+            this.classCode = classCode;
+        }
+
         @Override
         public int size() {
             return 256;
@@ -295,7 +321,7 @@ final class TestPlatform {
 
         @Override
         public int read(int offset, int bytes) {
-            return offset == 0x40 ? capabilityHeader : 0;
+            return offset == 0x40 ? capabilityHeader : offset == 0x0a ? classCode : 0;
         }
 
         @Override

@@ -407,7 +407,8 @@ public final class DeviceTree {
                 return true;
             }
             List<String> status = strings("status");
-            return !status.isEmpty() && (status.get(0).equals("okay") || status.get(0).equals("ok"));
+            return !status.isEmpty()
+                    && (status.get(0).equals("okay") || status.get(0).equals("ok"));
         }
 
         @Override

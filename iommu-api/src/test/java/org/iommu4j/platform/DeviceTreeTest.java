@@ -107,9 +107,15 @@ class DeviceTreeTest {
 
     @Test
     void aStatusThatIsNotOkayCantBeUsed() {
-        assertThat(DeviceTree.parse(with(STRUCTURE + 4 * 18, text("fail"))).nodes().get(1).isAvailable())
+        assertThat(DeviceTree.parse(with(STRUCTURE + 4 * 18, text("fail")))
+                        .nodes()
+                        .get(1)
+                        .isAvailable())
                 .isFalse();
-        assertThat(DeviceTree.parse(with(STRUCTURE + 4 * 18, text("ok\0\0"))).nodes().get(1).isAvailable())
+        assertThat(DeviceTree.parse(with(STRUCTURE + 4 * 18, text("ok\0\0")))
+                        .nodes()
+                        .get(1)
+                        .isAvailable())
                 .isTrue();
     }
 
@@ -235,7 +241,9 @@ class DeviceTreeTest {
                     }
                 }
             } catch (MalformedTableException expected) {
-                assertThat(expected.getMessage()).startsWith("device tree at offset 0x").doesNotContain("\n");
+                assertThat(expected.getMessage())
+                        .startsWith("device tree at offset 0x")
+                        .doesNotContain("\n");
             } catch (RuntimeException other) {
                 throw new AssertionError("seed " + seed + ": " + HexFormat.of().formatHex(bytes), other);
             }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.core;
 
+import static org.iommu4j.release.Evidence.INFERRED;
 import static org.iommu4j.release.Evidence.READ;
 
 import java.lang.invoke.MethodHandles;
@@ -14,14 +15,22 @@ import org.iommu4j.release.RuleValue;
  * What of core's behaviour depends on the release of Linux, all of it: the rules that {@link #RULES} declares, under
  * one release. Each component has its rule's name, and the rule's sentence says what it is.
  */
-record CoreRules(boolean keepsDirectDevices, FailedMove failedMove, boolean claimBlocks, Resetting resetting) {
+record CoreRules(
+        boolean keepsDirectDevices,
+        FailedMove failedMove,
+        boolean claimBlocks,
+        Resetting resetting,
+        boolean defersByTables,
+        TypeChange typeChange) {
     /** Which devices of a group are attached to the old domain again when one of them could not be moved. */
     enum FailedMove implements RuleValue {
         /**
-         * None. Linux leaves those that were moved in the new domain, which its owner then frees, tables and all. Here
-         * a domain with devices can't be closed; they are blocked instead.
+         * None. Those that were moved stay in the new domain until its owner frees it, which takes them out: AMD's
+         * driver does so up to 6.2 ({@code cleanup_domain}), Intel's up to 5.19 ({@code domain_remove_dev_info}).
+         * Intel's of 6.0 to 6.2 frees the tables under them. Here they are blocked at once.
          */
-        NOTHING_RETURNS("none; Linux leaves those that were moved in tables that are freed, here they are blocked"),
+        NOTHING_RETURNS("none; those that were moved are blocked, as drivers do when the refused domain is freed, but "
+                + "for Intel's of 6.0 to 6.2, which leaves them in freed tables"),
         /** Every device of the group. */
         ALL_RETURN("every device of the group"),
         /** Those that were moved and the one that failed. */
@@ -62,6 +71,26 @@ record CoreRules(boolean keepsDirectDevices, FailedMove failedMove, boolean clai
         }
     }
 
+    /** Which groups may change the kind of their default domain, by {@code type} in sysfs. */
+    enum TypeChange implements RuleValue {
+        /** A group of one device. */
+        ONE_DEVICE("a group of one device; EBUSY while a driver is bound"),
+        /** Every group. A hole: an untrusted device can be made lazy. */
+        WHOLE_GROUP(
+                "every group; EPERM while a driver is bound. DMA becomes DMA-FQ unchecked, for untrusted devices too");
+
+        private final String words;
+
+        TypeChange(String words) {
+            this.words = words;
+        }
+
+        @Override
+        public String words() {
+            return words;
+        }
+    }
+
     /** The rules. */
     static final List<ReleaseRule<?>> RULES = List.of(
             ReleaseRule.of(
@@ -77,6 +106,7 @@ record CoreRules(boolean keepsDirectDevices, FailedMove failedMove, boolean clai
                             "Which devices are attached to the old domain again when a group can't be moved.",
                             FailedMove.NOTHING_RETURNS,
                             READ)
+                    .since("6.1.18", FailedMove.ALL_RETURN, READ)
                     .since("6.2.12", FailedMove.ALL_RETURN, READ)
                     .since("6.3", FailedMove.ALL_RETURN, READ)
                     .since("6.5", FailedMove.TRIED_RETURN, READ)
@@ -97,7 +127,22 @@ record CoreRules(boolean keepsDirectDevices, FailedMove failedMove, boolean clai
                             READ)
                     .since("7.0", Resetting.BY_GROUP, READ)
                     .since("7.1", Resetting.BY_DEVICE, READ)
-                    .witnessedBy("IommuGroupTest#resetsOfAGroupExcludeEachOtherIn70Alone"));
+                    .witnessedBy("IommuGroupTest#resetsOfAGroupExcludeEachOtherIn70Alone"),
+            ReleaseRule.of(
+                            "defersByTables",
+                            "Unmaps of every domain with generic page tables may wait in the flush queue; before, "
+                                    + "where the driver answers IOMMU_CAP_DEFERRED_FLUSH.",
+                            false,
+                            READ)
+                    .since("7.1", true, READ)
+                    .witnessedBy("GroupTypeTest#lazyBecomesStrictWhereAFlushCantBeDeferred"),
+            ReleaseRule.of(
+                            "typeChange",
+                            "Which groups may change the kind of their default domain, by type in sysfs.",
+                            TypeChange.ONE_DEVICE,
+                            READ)
+                    .since("6.4", TypeChange.WHOLE_GROUP, INFERRED, "dba9ca9de1de")
+                    .witnessedBy("GroupTypeTest#whichGroupsMayChangeTheirType"));
 
     /**
      * Returns the rules of a release.

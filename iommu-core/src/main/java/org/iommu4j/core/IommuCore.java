@@ -10,7 +10,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Function;
-import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuCapability;
@@ -111,14 +110,16 @@ public final class IommuCore implements AutoCloseable {
         List<IommuGroup> groups = new ArrayList<>();
         Map<DeviceId, IommuGroup> groupOf = new LinkedHashMap<>();
         for (List<? extends DeviceId> ids : members) {
-            IommuGroup group =
-                    new IommuGroup(groups.size(), ids.stream().map(devices::get).toList());
+            IommuGroup group = new IommuGroup(
+                    groups.size(),
+                    ids.stream().map(devices::get).toList(),
+                    ids.stream().anyMatch(id -> untrusted(hierarchy, id)));
             groups.add(group);
             ids.forEach(id -> groupOf.put(id, group));
         }
         IommuCore core = new IommuCore(topology, hierarchy, List.copyOf(groups), devices, groupOf);
         try {
-            groups.forEach(group -> core.start(group, policy));
+            groups.forEach(group -> start(group, policy));
         } catch (RuntimeException failure) {
             core.stopAll(failure);
             throw failure;
@@ -167,8 +168,7 @@ public final class IommuCore implements AutoCloseable {
      */
     public boolean untrusted(DeviceId id) {
         Objects.requireNonNull(id, "id");
-        return id instanceof PciAddress address
-                && hierarchy.find(address).map(PciNode::untrusted).orElse(false);
+        return untrusted(hierarchy, id);
     }
 
     /**
@@ -216,6 +216,11 @@ public final class IommuCore implements AutoCloseable {
         return failure;
     }
 
+    private static boolean untrusted(PciHierarchy hierarchy, DeviceId id) {
+        return id instanceof PciAddress address
+                && hierarchy.find(address).map(PciNode::untrusted).orElse(false);
+    }
+
     private static Optional<IommuDevice> probe(
             Collection<? extends Iommu> iommus, Function<Iommu, Optional<IommuDevice>> question) {
         for (Iommu iommu : iommus) {
@@ -227,32 +232,12 @@ public final class IommuCore implements AutoCloseable {
         return Optional.empty();
     }
 
-    private void start(IommuGroup group, DefaultDomainPolicy policy) {
+    private static void start(IommuGroup group, DefaultDomainPolicy policy) {
         for (IommuDevice device : group.devices()) {
             if (device.iommu() != group.iommu()) {
                 throw new IommuException(Errno.EINVAL, group + " has devices of two IOMMU drivers");
             }
         }
-        IommuDomain domain = group.iommu()
-                .allocate(defaultType(group, policy), group.devices().get(0));
-        try {
-            if (domain.type().isPaging()) {
-                group.devices().forEach(device -> ReservedRegions.mapDirect(domain, device));
-            }
-            group.start(domain);
-        } catch (RuntimeException failure) {
-            domain.close();
-            throw failure;
-        }
-    }
-
-    /** A device that is not trusted never reaches all of memory. Source: {@code iommu_get_default_domain_type}. */
-    private DomainType defaultType(IommuGroup group, DefaultDomainPolicy policy) {
-        for (IommuDevice device : group.devices()) {
-            if (untrusted(device.id())) {
-                return DomainType.DMA;
-            }
-        }
-        return policy == DefaultDomainPolicy.PASSTHROUGH ? DomainType.IDENTITY : DomainType.DMA;
+        group.start(policy);
     }
 }

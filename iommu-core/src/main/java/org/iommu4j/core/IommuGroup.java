@@ -5,10 +5,12 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Function;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
+import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
@@ -29,11 +31,21 @@ import org.jspecify.annotations.Nullable;
 public final class IommuGroup {
     private final int id;
     private final List<IommuDevice> devices;
+    private final boolean untrusted;
     private final GroupMoves moves;
     private final Object lock = new Object();
 
     /** Null before the group is set up and after core is closed. */
     private @Nullable IommuDomain defaultDomain;
+
+    /** How unmaps in the default domain are flushed, or that addresses pass unchanged; read without the lock. */
+    private volatile DefaultDomainPolicy type = DefaultDomainPolicy.DMA;
+
+    /** The type that core chose. */
+    private DefaultDomainPolicy automaticType = DefaultDomainPolicy.DMA;
+
+    /** Made when first asked for, null for a default domain without. */
+    private @Nullable DefaultDomainCookie cookie;
 
     private @Nullable IommuDomain blockingDomain;
     private @Nullable IommuDomain current;
@@ -45,9 +57,10 @@ public final class IommuGroup {
     /** How many resets of a device have begun and not ended; devices that are not reset are absent. */
     private final Map<IommuDevice, Integer> resets = new HashMap<>();
 
-    IommuGroup(int id, List<IommuDevice> devices) {
+    IommuGroup(int id, List<IommuDevice> devices, boolean untrusted) {
         this.id = id;
         this.devices = List.copyOf(devices);
+        this.untrusted = untrusted;
         this.moves = new GroupMoves(id, this.devices);
     }
 
@@ -69,6 +82,85 @@ public final class IommuGroup {
     public IommuDomain defaultDomain() {
         synchronized (lock) {
             return requireDefaultDomain();
+        }
+    }
+
+    /**
+     * Returns the kind of the default domain. Source: {@code type} of the group in sysfs.
+     */
+    public DefaultDomainPolicy type() {
+        return type;
+    }
+
+    /** Returns the kind of default domain that core chose: the one that {@code auto} in sysfs brings back. */
+    public DefaultDomainPolicy automaticType() {
+        synchronized (lock) {
+            return automaticType;
+        }
+    }
+
+    /**
+     * Replaces the default domain by one of another kind.
+     *
+     * <p>From {@link DefaultDomainPolicy#DMA} to {@link DefaultDomainPolicy#DMA_FQ} nothing is replaced: the domain
+     * becomes lazy, also while drivers are bound. Since 6.4 this one change is not checked: it makes a device lazy that
+     * is not trusted, or whose driver can't defer a flush.
+     *
+     * <p>Source: {@code iommu_group_store_type}, {@code iommu_setup_default_domain}.
+     *
+     * @throws IommuException EPROBE_DEFER (core is closed), EPERM (a driver is bound, or the group is claimed), EBUSY
+     *     (likewise, before 6.4; or the group is in another domain than its default one, or a device is reset), EINVAL
+     *     (a device is not trusted and stays strict, does not fit the domain, or, before 6.4, is not alone in the
+     *     group), EOPNOTSUPP and ENOMEM as {@link Iommu#allocate}, and as {@link IommuDomain#attach} and {@link
+     *     IommuMapper#map}; nothing has changed
+     */
+    public void changeType(DefaultDomainPolicy wanted) {
+        Objects.requireNonNull(wanted, "wanted");
+        synchronized (lock) {
+            IommuDomain old = requireDefaultDomain();
+            boolean becomesLazy = wanted == DefaultDomainPolicy.DMA_FQ && type == DefaultDomainPolicy.DMA;
+            boolean wholeGroups = rules().typeChange() == CoreRules.TypeChange.WHOLE_GROUP;
+            if (becomesLazy && wholeGroups) {
+                type = wanted;
+                return;
+            }
+            if (!wholeGroups && devices.size() != 1) {
+                throw new IommuException(Errno.EINVAL, this + " has more than one device, so its type can't change");
+            }
+            if (ownerCount != 0 && !becomesLazy) {
+                throw new IommuException(
+                        wholeGroups ? Errno.EPERM : Errno.EBUSY, this + " is in use, so its type can't change");
+            }
+            if (untrusted && wanted != DefaultDomainPolicy.DMA) {
+                throw new IommuException(
+                        Errno.EINVAL, this + " is not trusted, so its type stays " + DefaultDomainPolicy.DMA);
+            }
+            if (becomesLazy) {
+                type = wanted;
+            } else if (wanted != type) {
+                replaceDefaultDomain(old, wanted);
+            }
+        }
+    }
+
+    /**
+     * Returns what a user keeps with the default domain, and makes it when there is none.
+     *
+     * @param kind its class; a default domain has one cookie
+     * @param make makes it for the default domain
+     * @throws IommuException EPROBE_DEFER when core is closed
+     */
+    public <C extends DefaultDomainCookie> C cookie(Class<C> kind, Function<IommuDomain, C> make) {
+        Objects.requireNonNull(kind, "kind");
+        Objects.requireNonNull(make, "make");
+        synchronized (lock) {
+            IommuDomain domain = requireDefaultDomain();
+            DefaultDomainCookie kept = cookie;
+            if (kept == null) {
+                kept = make.apply(domain);
+                cookie = kept;
+            }
+            return kind.cast(kept);
         }
     }
 
@@ -434,14 +526,25 @@ public final class IommuGroup {
     /**
      * Gives the group its first default domain.
      *
-     * @throws IommuException EINVAL when a device does not fit the domain, and as {@link IommuDomain#attach}; devices
-     *     that were moved are blocked again
+     * @param policy what is wanted of a group without special devices
+     * @throws IommuException EINVAL when a device does not fit the domain, and as {@link Iommu#allocate}, {@link
+     *     IommuMapper#map} and {@link IommuDomain#attach}; devices that were moved are blocked again
      */
-    void start(IommuDomain first) {
+    void start(DefaultDomainPolicy policy) {
         synchronized (lock) {
-            moves.enter(first, toString());
+            // A device that is not trusted never reaches all of memory, and never what was unmapped.
+            DefaultDomainPolicy chosen = untrusted ? DefaultDomainPolicy.DMA : policy;
+            IommuDomain first = newDefaultDomain(chosen);
+            try {
+                moves.enter(first, toString());
+            } catch (RuntimeException failure) {
+                first.close();
+                throw failure;
+            }
             defaultDomain = first;
             current = first;
+            automaticType = chosen;
+            type = deferrable(chosen);
         }
     }
 
@@ -468,12 +571,72 @@ public final class IommuGroup {
             RuntimeException failure = moves.leave(last, earlier);
             current = null;
             defaultDomain = null;
-            failure = closed(last, failure);
+            failure = closed(last, cookieClosed(failure));
             if (blockingDomain != null) {
                 failure = closed(blockingDomain, failure);
                 blockingDomain = null;
             }
             return failure;
+        }
+    }
+
+    /** Allocates a default domain with its direct mappings. Source: {@code iommu_create_device_direct_mappings}. */
+    private IommuDomain newDefaultDomain(DefaultDomainPolicy kind) {
+        DomainType domainType = kind == DefaultDomainPolicy.PASSTHROUGH ? DomainType.IDENTITY : DomainType.DMA;
+        IommuDomain domain = iommu().allocate(domainType, devices.get(0));
+        try {
+            if (domain.type().isPaging()) {
+                devices.forEach(device -> ReservedRegions.mapDirect(domain, device));
+            }
+            return domain;
+        } catch (RuntimeException failure) {
+            domain.close();
+            throw failure;
+        }
+    }
+
+    private void replaceDefaultDomain(IommuDomain old, DefaultDomainPolicy wanted) {
+        if (current != old) {
+            throw new IommuException(Errno.EBUSY, this + " is not in its default domain");
+        }
+        IommuDomain next = newDefaultDomain(wanted);
+        try {
+            AttachResult result = moveTo(next);
+            if (!result.attached()) {
+                throw new IommuException(Errno.EINVAL, this + " can't be " + wanted + ": " + result.reason());
+            }
+        } catch (RuntimeException failure) {
+            closed(next, failure);
+            throw failure;
+        }
+        defaultDomain = next;
+        type = deferrable(wanted);
+        RuntimeException failure = closed(old, cookieClosed(null));
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    /**
+     * Returns a lazy type as strict where flushes can't be deferred. Source: {@code iommu_dma_init_domain}.
+     */
+    private DefaultDomainPolicy deferrable(DefaultDomainPolicy wanted) {
+        boolean strict = wanted == DefaultDomainPolicy.DMA_FQ
+                && !rules().defersByTables()
+                && !iommu().capable(devices.get(0), IommuCapability.DEFERRED_FLUSH);
+        return strict ? DefaultDomainPolicy.DMA : wanted;
+    }
+
+    private @Nullable RuntimeException cookieClosed(@Nullable RuntimeException earlier) {
+        DefaultDomainCookie kept = cookie;
+        cookie = null;
+        try {
+            if (kept != null) {
+                kept.close();
+            }
+            return earlier;
+        } catch (RuntimeException thrown) {
+            return GroupMoves.joined(earlier, thrown);
         }
     }
 

@@ -11,7 +11,8 @@
  * <p>Models {@code drivers/iommu/iommu.c} of Linux 7.1; {@link org.iommu4j.core.CoreRules} lists where a release
  * differs. Of the PCI core it models the requester-id aliases and the test of Access Control Services, with the quirks
  * that {@link org.iommu4j.core.AcsQuirks} lists. Not modelled: alias quirks, other ACS quirks (a board that needs one
- * gets larger groups here than in Linux), groups on other buses than PCI, hot plug, PASID attachment, changing a
- * group's type at run time, deferred attach for kdump.
+ * gets larger groups here than in Linux), groups on other buses than PCI, hot plug, PASID attachment, types of default
+ * domains that a driver demands ({@code def_domain_type}), that a hypervisor's caching makes every domain strict,
+ * deferred attach for kdump.
  */
 package org.iommu4j.core;

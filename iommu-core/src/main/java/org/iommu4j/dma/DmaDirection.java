@@ -22,4 +22,14 @@ public enum DmaDirection {
     public int prot() {
         return prot;
     }
+
+    /** Returns whether the device reads what the CPU wrote. */
+    boolean toDevice() {
+        return this != FROM_DEVICE;
+    }
+
+    /** Returns whether the CPU reads what the device wrote. */
+    boolean fromDevice() {
+        return this != TO_DEVICE;
+    }
 }

@@ -2,17 +2,22 @@
 package org.iommu4j.dma;
 
 /**
- * Allocates ranges of IOVA from the top down, each aligned to the next power of two that holds it.
+ * Allocates ranges of IOVA from the top down, each aligned to the next power of two that holds it. A range of fewer
+ * than 32 pages takes all of that power of two.
  *
  * <p>Records free and allocated ranges, so that freeing a range that is not allocated is refused. Uses more heap only
  * when more ranges are allocated than ever before; freeing never does. Not thread-safe. Source of the policy: {@code
- * alloc_iova} with {@code size_aligned}.
+ * alloc_iova_fast}, {@code alloc_iova} with {@code size_aligned}; the caches of freed ranges, which make Linux's
+ * addresses depend on the CPU, are not modelled.
  */
 final class IovaAllocator {
     /** No room. Page 0 is never allocated. */
     static final long NONE = ExtentTree.NONE;
 
     private static final int INITIAL_CAPACITY = 64;
+
+    /** Ranges below this number of pages are rounded up. Source: {@code IOVA_RANGE_CACHE_MAX_SIZE}. */
+    private static final long ROUNDED = 32;
 
     private final ExtentTree free = new ExtentTree(INITIAL_CAPACITY);
     private final ExtentTree given = new ExtentTree(INITIAL_CAPACITY);
@@ -59,14 +64,15 @@ final class IovaAllocator {
      * @return its first page, or {@link #NONE}
      */
     long allocate(long pages, long limit) {
-        long block = free.highestFit(pages, roundUpToPowerOfTwo(pages), limit);
+        long taken = taken(pages);
+        long block = free.highestFit(taken, roundUpToPowerOfTwo(pages), limit);
         if (block == NONE) {
             return NONE;
         }
         int out = given.size() + withheld + 1;
         given.ensureCapacity(out);
         free.ensureCapacity(freeWhenIdle + out);
-        carve(free.floor(block), block, block + pages - 1);
+        carve(free.floor(block), block, block + taken - 1);
         given.insert(block, block + pages - 1);
         return block;
     }
@@ -89,7 +95,7 @@ final class IovaAllocator {
 
     /** Frees a retired range. */
     void free(long firstPage, long pages) {
-        long lastPage = firstPage + pages - 1;
+        long lastPage = firstPage + taken(pages) - 1;
         int below = free.floor(lastPage);
         if (below != 0 && free.last(below) >= firstPage) {
             throw new IllegalStateException(
@@ -135,6 +141,10 @@ final class IovaAllocator {
                 free.insert(lastPage + 1, end);
             }
         }
+    }
+
+    private static long taken(long pages) {
+        return pages < ROUNDED ? roundUpToPowerOfTwo(pages) : pages;
     }
 
     private static long roundUpToPowerOfTwo(long pages) {

@@ -321,14 +321,25 @@ class IommuGroupTest {
 
     /** The second of three devices can't be moved. */
     @ParameterizedTest
-    @CsvSource({"6.2, ''", "6.2.12, 012", "6.3, 012", "6.4, 012", "6.5, 01", "6.18, 01", "6.19, 0"})
+    @CsvSource({
+        "6.1.17, ''",
+        "6.1.18, 012",
+        "6.2, ''",
+        "6.2.12, 012",
+        "6.3, 012",
+        "6.4, 012",
+        "6.5, 01",
+        "6.18, 01",
+        "6.19, 0"
+    })
     void whichDevicesGoBackWhenOneCantBeMoved(String release, String returning) {
         linux = LinuxRelease.of(release);
         List<IommuDevice> devices = List.of(mockDevice(), mockDevice(), mockDevice());
         IommuDomain old = mockDomain();
         IommuDomain target = mockDomain();
-        IommuGroup group = new IommuGroup(7, devices);
-        group.start(old);
+        IommuGroup group = new IommuGroup(7, devices, false);
+        when(driver.allocate(DomainType.DMA, devices.get(0))).thenReturn(old);
+        group.start(DefaultDomainPolicy.DMA);
         when(target.attach(devices.get(1))).thenReturn(AttachResult.incompatible("no"));
 
         assertThat(group.attach(target).attached()).isFalse();
@@ -448,8 +459,9 @@ class IommuGroupTest {
         List<IommuDevice> devices = List.of(mockDevice(), mockDevice());
         IommuDomain old = mockDomain();
         IommuDomain target = mockDomain();
-        IommuGroup group = new IommuGroup(7, devices);
-        group.start(old);
+        IommuGroup group = new IommuGroup(7, devices, false);
+        when(driver.allocate(DomainType.DMA, devices.get(0))).thenReturn(old);
+        group.start(DefaultDomainPolicy.DMA);
         when(target.attach(devices.get(1))).thenReturn(AttachResult.incompatible("no"));
         when(old.attach(devices.get(0))).thenThrow(new IommuException(Errno.EIO, "broken"));
         doThrow(new IommuException(Errno.EINVAL, "not here")).when(target).detach(devices.get(1));

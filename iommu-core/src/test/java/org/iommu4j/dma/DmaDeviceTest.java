@@ -11,6 +11,7 @@ import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
+import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.core.DefaultDomainPolicy;
@@ -24,8 +25,10 @@ import org.iommu4j.device.NamedDevice;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.support.FlatMemory;
 import org.iommu4j.platform.support.FramePool;
+import org.iommu4j.spi.BootOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 class DmaDeviceTest {
@@ -84,7 +87,7 @@ class DmaDeviceTest {
         assertThat(address & 0xfff).isEqualTo(0xf80);
         assertThat(domain().translate(address + 0xff)).isEqualTo(0x607f);
         assertThat(domain().mappedPages()).isEqualTo(2);
-        nic.unmap(address, 0x100);
+        nic.unmap(address, 0x100, DmaDirection.TO_DEVICE);
         assertThat(domain().mappedPages()).isZero();
     }
 
@@ -105,7 +108,7 @@ class DmaDeviceTest {
 
         // The test driver has 39 bits; 4 GiB less a page in power-of-two pieces is more than its table, so the
         // space is used up in pieces of 1 GiB, for which it would need as many pages.
-        DmaSpace space = new DmaSpace(domain(), core.groups().get(0));
+        DmaSpace space = new DmaSpace(domain(), core.groups().get(0), DmaOptions.DEFAULT);
         assertThat(space.take(1L << 31, 0xffff_ffffL)).isEqualTo(1L << 31);
         assertThat(space.take(1L << 31, 0xffff_ffffL)).isEqualTo(IovaAllocator.NONE);
         assertThat(space.take(1L << 31, FULL)).isEqualTo((1L << 39) - (1L << 31));
@@ -119,7 +122,7 @@ class DmaDeviceTest {
         long low = nic.mapPage(0x1000, DmaDirection.TO_DEVICE);
         nic.mapPage(0x1000, DmaDirection.TO_DEVICE);
         long high = nic.mapPage(0x1000, DmaDirection.TO_DEVICE);
-        nic.unmap(low, 0x1000);
+        nic.unmap(low, 0x1000, DmaDirection.TO_DEVICE);
 
         assertThat(low).isEqualTo(0x2000);
         assertThat(high).isEqualTo((1L << 39) - 0x1000);
@@ -181,7 +184,7 @@ class DmaDeviceTest {
         DmaDevice nic = dma.bind(NIC);
         long address = nic.mapPage(0x1000, DmaDirection.TO_DEVICE);
 
-        nic.unmap(address, 0x1000);
+        nic.unmap(address, 0x1000, DmaDirection.TO_DEVICE);
 
         assertThat(domain().stalePages()).isZero();
         assertThat(domain().translate(address)).isEqualTo(IommuDomain.UNMAPPED);
@@ -193,14 +196,19 @@ class DmaDeviceTest {
         DmaDevice nic = dma.bind(NIC);
         long address = nic.map(0x1000, 0x3000, DmaDirection.TO_DEVICE);
 
-        assertThat(errno(() -> nic.unmap(address, 0x1000))).isEqualTo(Errno.EINVAL);
-        assertThat(errno(() -> nic.unmap(address + 0x1000, 0x2000))).isEqualTo(Errno.EINVAL);
-        assertThat(errno(() -> nic.unmap(address, 0x4000))).isEqualTo(Errno.EINVAL);
-        assertThat(errno(() -> nic.unmap(address, 0))).isEqualTo(Errno.EINVAL);
-        assertThat(errno(() -> nic.unmap(0x1000, 0x1000))).isEqualTo(Errno.EINVAL);
+        assertThat(errno(() -> nic.unmap(address, 0x1000, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.EINVAL);
+        assertThat(errno(() -> nic.unmap(address + 0x1000, 0x2000, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.EINVAL);
+        assertThat(errno(() -> nic.unmap(address, 0x4000, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.EINVAL);
+        assertThat(errno(() -> nic.unmap(address, 0, DmaDirection.TO_DEVICE))).isEqualTo(Errno.EINVAL);
+        assertThat(errno(() -> nic.unmap(0x1000, 0x1000, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.EINVAL);
         assertThat(domain().mappedPages()).isEqualTo(3);
-        nic.unmap(address, 0x3000);
-        assertThat(errno(() -> nic.unmap(address, 0x3000))).isEqualTo(Errno.EINVAL);
+        nic.unmap(address, 0x3000, DmaDirection.TO_DEVICE);
+        assertThat(errno(() -> nic.unmap(address, 0x3000, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.EINVAL);
         assertThat(nic.mappings()).isZero();
     }
 
@@ -210,7 +218,8 @@ class DmaDeviceTest {
         long address = nic.mapPage(0x1000, DmaDirection.TO_DEVICE);
         domain().failSync(true);
 
-        assertThat(errno(() -> nic.unmap(address, 0x1000))).isEqualTo(Errno.ETIMEDOUT);
+        assertThat(errno(() -> nic.unmap(address, 0x1000, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.ETIMEDOUT);
 
         domain().failSync(false);
         assertThat(nic.mapPage(0x1000, DmaDirection.TO_DEVICE)).isEqualTo(address - 0x1000);
@@ -223,10 +232,11 @@ class DmaDeviceTest {
         long first = nic.mapPage(0x1000, DmaDirection.TO_DEVICE);
         long second = nic.mapPage(0x2000, DmaDirection.TO_DEVICE);
         domain().failSync(true);
-        assertThat(errno(() -> nic.unmap(first, 0x1000))).isEqualTo(Errno.ETIMEDOUT);
+        assertThat(errno(() -> nic.unmap(first, 0x1000, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.ETIMEDOUT);
         domain().failSync(false);
 
-        nic.unmap(second, 0x1000);
+        nic.unmap(second, 0x1000, DmaDirection.TO_DEVICE);
 
         assertThat(domain().stalePages()).as("the first page may still be used").isEqualTo(1);
     }
@@ -237,7 +247,7 @@ class DmaDeviceTest {
         long address = nic.map(0x4000, 0x2000, DmaDirection.TO_DEVICE);
         IommuMapper.unmap(domain(), address + 0x1000, 0x1000);
 
-        assertThatThrownBy(() -> nic.unmap(address, 0x2000))
+        assertThatThrownBy(() -> nic.unmap(address, 0x2000, DmaDirection.TO_DEVICE))
                 .isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("0x1000 bytes were mapped at 0x" + Long.toHexString(address));
         assertThat(nic.map(0x4000, 0x2000, DmaDirection.TO_DEVICE)).isEqualTo(address - 0x2000);
@@ -251,7 +261,8 @@ class DmaDeviceTest {
         assertThat(errno(() -> nic.mapPage(0x1000, DmaDirection.TO_DEVICE))).isEqualTo(Errno.ENOMEM);
 
         assertThat(nic.mappings()).isZero();
-        assertThat(errno(() -> nic.unmap(0xffff_f000L, 0x1000))).isEqualTo(Errno.EINVAL);
+        assertThat(errno(() -> nic.unmap(0xffff_f000L, 0x1000, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.EINVAL);
         assertThat(nic.mapPage(0x1000, DmaDirection.TO_DEVICE)).isEqualTo(0xffff_f000L);
     }
 
@@ -264,7 +275,8 @@ class DmaDeviceTest {
         domain().failSyncMap(lost);
 
         assertThat(errno(() -> nic.mapPage(0x1000, DmaDirection.TO_DEVICE))).isEqualTo(lost);
-        assertThat(errno(() -> nic.unmap(0xffff_f000L, 0x1000))).isEqualTo(Errno.EINVAL);
+        assertThat(errno(() -> nic.unmap(0xffff_f000L, 0x1000, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.EINVAL);
 
         domain().failSyncMap(null);
         assertThat(nic.mapPage(0x1000, DmaDirection.TO_DEVICE)).isEqualTo(0xffff_e000L);
@@ -315,7 +327,7 @@ class DmaDeviceTest {
 
         assertThat(errno(() -> nic.allocateCoherent(0x1000))).isEqualTo(Errno.ENOMEM);
         assertThat(errno(() -> nic.allocateCoherent(0))).isEqualTo(Errno.EINVAL);
-        assertThat(errno(() -> nic.allocateCoherent((4 << 20) + 1))).isEqualTo(Errno.EINVAL);
+        assertThat(errno(() -> nic.allocateCoherent((1 << 30) + 1))).isEqualTo(Errno.EINVAL);
 
         assertThat(frames.inUse()).isZero();
         assertThat(nic.mappings()).isZero();
@@ -340,11 +352,60 @@ class DmaDeviceTest {
         DmaDevice nic = new DmaApi(core, memory, frames).bind(NIC);
 
         assertThat(nic.map(0x1234, 0x100, DmaDirection.TO_DEVICE)).isEqualTo(0x1234);
-        assertThat(errno(() -> nic.map(0xffff_ff00L, 0x101, DmaDirection.TO_DEVICE)))
-                .isEqualTo(Errno.ERANGE);
-        nic.unmap(0x1234, 0x100);
-        assertThat(errno(() -> nic.unmap(0x1234, 0x100))).isEqualTo(Errno.EINVAL);
+        nic.unmap(0x1234, 0x100, DmaDirection.TO_DEVICE);
+        assertThat(errno(() -> nic.unmap(0x1234, 0x100, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.EINVAL);
         nic.close();
+    }
+
+    /** The witness of {@link DmaRules#lowAddressesAgain}. */
+    @ParameterizedTest
+    @CsvSource({"5.15, true", "6.5, true", "6.6, false", "7.3, false"})
+    void lowAddressesAreTriedAgainUntil65(String release, boolean again) {
+        core = open(
+                new TestIommu().of(LinuxRelease.named(release)).reserve(NIC, reserved(0x2000, 0xffff_ffffL)),
+                DefaultDomainPolicy.DMA);
+        DmaDevice nic = new DmaApi(core, memory, frames).bind(NIC, FULL);
+        long low = nic.mapPage(0x1000, DmaDirection.TO_DEVICE);
+        nic.mapPage(0x1000, DmaDirection.TO_DEVICE);
+        nic.unmap(low, 0x1000, DmaDirection.TO_DEVICE);
+
+        assertThat(nic.mapPage(0x1000, DmaDirection.TO_DEVICE) == low)
+                .as("the low address is used again")
+                .isEqualTo(again);
+    }
+
+    @Test
+    void iommuForcedacGivesHighAddressesAtOnce() {
+        DmaDevice nic =
+                new DmaApi(core, memory, frames, DmaOptions.of(new BootOptions("iommu.forcedac=1"))).bind(NIC, FULL);
+
+        assertThat(nic.mapPage(0x1000, DmaDirection.TO_DEVICE)).isEqualTo((1L << 39) - 0x1000);
+    }
+
+    @Test
+    void aDeviceThatIsNotOnPciGetsHighAddressesAtOnce() {
+        NamedDevice display = new NamedDevice("\\_SB.GPU0");
+        core.close();
+        core = IommuCore.open(List.of(iommu), TestFunction.topology(), List.of(display), DefaultDomainPolicy.DMA);
+
+        assertThat(new DmaApi(core, memory, frames).bind(display, FULL).mapPage(0x1000, DmaDirection.TO_DEVICE))
+                .isEqualTo((1L << 39) - 0x1000);
+    }
+
+    @Test
+    void addressesThatAHostBridgeDoesNotPassOnAreNeverGivenOut() {
+        DmaOptions options = DmaOptions.DEFAULT.withBridge(
+                List.of(new DmaOptions.Window(0xf000_0000L, 0xffff_ffffL)),
+                List.of(
+                        new DmaOptions.Window(0xe000_0000L, 0xefff_dfffL),
+                        new DmaOptions.Window(0x1000_0000L, 0x1fff_ffffL)));
+        DmaDevice nic = new DmaApi(core, memory, frames, options).bind(NIC, FULL);
+
+        assertThat(nic.mapPage(0x1000, DmaDirection.TO_DEVICE)).isEqualTo(0xefff_d000L);
+        assertThat(errno(() -> nic.map(0, 0x1000_0000, DmaDirection.TO_DEVICE)))
+                .as("256 MiB fit nowhere: the first page after a gap is kept too")
+                .isEqualTo(Errno.ENOSPC);
     }
 
     @Test
@@ -355,14 +416,15 @@ class DmaDeviceTest {
 
         long address = nic.mapPage(0x1000, DmaDirection.TO_DEVICE);
         assertThat(errno(nic::close)).isEqualTo(Errno.EBUSY);
-        nic.unmap(address, 0x1000);
+        nic.unmap(address, 0x1000, DmaDirection.TO_DEVICE);
         nic.close();
         nic.close();
 
         group.claimDmaOwner(this);
         assertThat(errno(() -> dma.bind(NIC))).isEqualTo(Errno.EBUSY);
         assertThat(errno(() -> nic.mapPage(0x1000, DmaDirection.TO_DEVICE))).isEqualTo(Errno.ENODEV);
-        assertThat(errno(() -> nic.unmap(address, 0x1000))).isEqualTo(Errno.ENODEV);
+        assertThat(errno(() -> nic.unmap(address, 0x1000, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.ENODEV);
         assertThat(errno(() -> nic.syncForCpu(address, 8, DmaDirection.FROM_DEVICE)))
                 .isEqualTo(Errno.ENODEV);
     }
@@ -407,11 +469,11 @@ class DmaDeviceTest {
             }
         }
         for (int i = 0; i < 500; i += 2) {
-            nic.unmap(addresses.get(i), 0x1000L * (1 + i % 5));
+            nic.unmap(addresses.get(i), 0x1000L * (1 + i % 5), DmaDirection.TO_DEVICE);
         }
         for (int i = 1; i < 500; i += 2) {
             assertThat(domain().translate(addresses.get(i))).isEqualTo(0x1000L * i);
-            nic.unmap(addresses.get(i), 0x1000L * (1 + i % 5));
+            nic.unmap(addresses.get(i), 0x1000L * (1 + i % 5), DmaDirection.TO_DEVICE);
         }
         assertThat(domain().mappedPages()).isZero();
     }

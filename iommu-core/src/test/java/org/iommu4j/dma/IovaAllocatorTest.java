@@ -24,14 +24,24 @@ class IovaAllocatorTest {
     }
 
     @Test
-    void aRangeIsAlignedToThePowerOfTwoThatHoldsItAndTheGapIsUsed() {
+    void aSmallRangeTakesThePowerOfTwoThatHoldsIt() {
         IovaAllocator allocator = new IovaAllocator(0, 0xff);
 
         assertThat(allocator.allocate(3, 0xff)).isEqualTo(0xfc);
+        assertThat(allocator.allocate(1, 0xff)).isEqualTo(0xfb);
+        assertThat(allocator.allocate(17, 0xff)).isEqualTo(0xc0);
+        allocator.retire(0xfc, 3);
+        allocator.free(0xfc, 3);
+        assertThat(allocator.allocate(4, 0xff)).isEqualTo(0xfc);
+    }
+
+    @Test
+    void aLargeRangeIsAlignedToThePowerOfTwoThatHoldsItAndTheGapIsUsed() {
+        IovaAllocator allocator = new IovaAllocator(0, 0xff);
+
+        assertThat(allocator.allocate(33, 0xff)).isEqualTo(0xc0);
         assertThat(allocator.allocate(1, 0xff)).isEqualTo(0xff);
-        assertThat(allocator.allocate(17, 0xff)).isEqualTo(0xe0);
-        assertThat(allocator.allocate(2, 0xff)).isEqualTo(0xfa);
-        assertThat(allocator.allocate(8, 0xff)).isEqualTo(0xd8);
+        assertThat(allocator.allocate(8, 0xff)).isEqualTo(0xf0);
     }
 
     @Test
@@ -137,17 +147,25 @@ class IovaAllocatorTest {
                 long expected = highest(used, length, limit);
                 assertThat(allocator.allocate(length, limit)).as(where).isEqualTo(expected);
                 if (expected >= 0) {
-                    used.set((int) expected, (int) expected + length);
+                    used.set((int) expected, (int) expected + taken(length));
                     live.add(new long[] {expected, length});
                 }
             } else if (!live.isEmpty()) {
                 long[] range = live.remove(random.nextInt(live.size()));
                 allocator.retire(range[0], range[1]);
                 allocator.free(range[0], range[1]);
-                used.clear((int) range[0], (int) (range[0] + range[1]));
+                used.clear((int) range[0], (int) range[0] + taken((int) range[1]));
             }
             assertThat(allocator.given()).as(where).isEqualTo(live.size());
         }
+    }
+
+    private static int taken(int length) {
+        int power = 1;
+        while (power < length) {
+            power *= 2;
+        }
+        return length < 32 ? power : length;
     }
 
     private static long highest(BitSet used, int length, int limit) {
@@ -155,11 +173,12 @@ class IovaAllocatorTest {
         while (alignment < length) {
             alignment *= 2;
         }
-        for (int start = (limit + 1 - length) / alignment * alignment;
-                limit + 1 >= length && start >= 0;
+        int taken = taken(length);
+        for (int start = (limit + 1 - taken) / alignment * alignment;
+                limit + 1 >= taken && start >= 0;
                 start -= alignment) {
             int next = used.nextSetBit(start);
-            if (next < 0 || next >= start + length) {
+            if (next < 0 || next >= start + taken) {
                 return start;
             }
         }

@@ -20,7 +20,7 @@ import org.slf4j.LoggerFactory;
 /**
  * The units of DMAR that Linux does not use; their translation is turned off.
  *
- * <p>Source: Linux {@code init_no_remapping_devices}, {@code init_dmars}. Quirks of single chipsets about graphics are
+ * <p>Source: Linux {@code init_no_remapping_devices}, {@code init_dmars}, {@code detect_intel_iommu}. Quirks of single chipsets about graphics are
  * not modelled, not even those that forbid turning translation off.
  */
 final class IgnoredUnits {
@@ -32,27 +32,42 @@ final class IgnoredUnits {
     static final Reason GRAPHICS_OFF =
             new Reason("it has only graphics, and the command line has intel_iommu=igfx_off", SOURCE);
 
+    private static final Reason OPTED_OUT = new Reason(
+            "firmware wants DMA not to be remapped (DMAR's flag 3), which nothing overrides",
+            "Linux detect_intel_iommu");
+
     private static final int CLASS_CODE = 8;
     private static final int BASE_CLASS_DISPLAY = 0x03;
 
     private final ScopeResolver scopes;
     private final BootOptions bootOptions;
     private final boolean whole;
+    private final boolean optedOut;
 
     /**
      * Judges units of a machine.
      *
+     * @param optedOut whether the release listens to firmware that wants none used, and firmware does
      * @param scopes the machine's functions
      * @param whole whether these are all functions; if not, others may exist
      */
-    IgnoredUnits(ScopeResolver scopes, BootOptions bootOptions, boolean whole) {
+    IgnoredUnits(boolean optedOut, ScopeResolver scopes, BootOptions bootOptions, boolean whole) {
+        this.optedOut = optedOut;
         this.scopes = scopes;
         this.bootOptions = bootOptions;
         this.whole = whole;
     }
 
+    /** Returns why all units are ignored, empty when they are not all. */
+    Optional<Reason> whyAll() {
+        return optedOut ? Optional.of(OPTED_OUT) : Optional.empty();
+    }
+
     /** Returns why a unit is ignored, empty when it is not ignored or this is uncertain. */
     Optional<Reason> why(Drhd unit) {
+        if (optedOut) {
+            return whyAll();
+        }
         if (unit.includeAll()) {
             return Optional.empty();
         }

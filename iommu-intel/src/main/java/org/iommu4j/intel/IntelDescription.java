@@ -132,7 +132,8 @@ final class IntelDescription {
             warnings.add("DMAR: no remapping unit");
         }
         ScopeResolver scopes = new ScopeResolver(facts.topology());
-        IgnoredUnits left = new IgnoredUnits(scopes, facts.bootOptions(), hasHostBridge());
+        IgnoredUnits left = new IgnoredUnits(
+                rules.hearsOptOut() && table.remappingOptOut(), scopes, facts.bootOptions(), hasHostBridge());
         Map<Long, String> shown = shownByBase();
         for (int i = 0; i < drhds.size(); i++) {
             Drhd drhd = drhds.get(i);
@@ -157,7 +158,8 @@ final class IntelDescription {
                     registers));
             byLinuxName.put(linuxName, units.get(i));
             Optional<Reason> byTable = left.why(drhd);
-            (facts.showsUseOf(IntelNames::isUnit) ? notShown(linuxName) : byTable)
+            left.whyAll()
+                    .or(() -> facts.showsUseOf(IntelNames::isUnit) ? notShown(linuxName) : byTable)
                     .ifPresent(why -> ignored.put(id, why));
             graphicsOff |= ignored.containsKey(id)
                     && byTable.filter(IgnoredUnits.GRAPHICS_OFF::equals).isPresent();

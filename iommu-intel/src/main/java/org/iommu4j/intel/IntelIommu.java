@@ -78,7 +78,8 @@ final class IntelIommu implements Iommu {
         ScopeResolver scopes = new ScopeResolver(context.topology());
         List<@Nullable IntelUnit> byTable = new ArrayList<>();
         try {
-            addUnits(byTable, context, dmar.all(Drhd.class), scopes);
+            boolean optedOut = rules.hearsOptOut() && dmar.remappingOptOut();
+            addUnits(byTable, context, dmar.all(Drhd.class), scopes, optedOut);
             IntelIommu iommu = new IntelIommu(context, rules, dmar, scopes, byTable);
             iommu.start();
             return iommu;
@@ -94,11 +95,15 @@ final class IntelIommu implements Iommu {
 
     /** Adds the units of the table. Those that Linux ignores are turned off and added as null. */
     private static void addUnits(
-            List<@Nullable IntelUnit> byTable, VendorContext context, List<Drhd> table, ScopeResolver scopes) {
+            List<@Nullable IntelUnit> byTable,
+            VendorContext context,
+            List<Drhd> table,
+            ScopeResolver scopes,
+            boolean optedOut) {
         if (table.isEmpty()) {
             throw new IommuException(Errno.ENODEV, "DMAR has no remapping unit");
         }
-        IgnoredUnits ignored = new IgnoredUnits(scopes, context.bootOptions(), true);
+        IgnoredUnits ignored = new IgnoredUnits(optedOut, scopes, context.bootOptions(), true);
         List<String> reasons = new ArrayList<>();
         int used = 0;
         for (int i = 0; i < table.size(); i++) {

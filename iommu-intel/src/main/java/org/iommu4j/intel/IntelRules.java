@@ -44,7 +44,8 @@ record IntelRules(
         boolean stagesShareOps,
         boolean usersGetSecondStage,
         boolean takesPasidFlag,
-        boolean deliversPageRequests) {
+        boolean deliversPageRequests,
+        boolean hearsOptOut) {
 
     /** How a device that does not fit is refused. */
     enum AttachCheck implements RuleValue {
@@ -301,6 +302,7 @@ record IntelRules(
                             "A first stage's PASID entry has NXE set, without which XD is reserved.",
                             false,
                             READ)
+                    .since("6.1.16", true, READ)
                     .since("6.2.12", true, READ)
                     .since("6.3", true, READ, "e06d24435596")
                     .since("6.11", false, READ, "e995fcde6070")
@@ -369,7 +371,15 @@ record IntelRules(
                             false,
                             READ)
                     .since("6.11", true, READ)
-                    .witnessedBy("PageRequestsTest#pageRequestsAreHandedOutSinceTheReleaseThatHasSomebodyForThem"));
+                    .witnessedBy("PageRequestsTest#pageRequestsAreHandedOutSinceTheReleaseThatHasSomebodyForThem"),
+            ReleaseRule.of(
+                            "hearsOptOut",
+                            "No unit is used where firmware wants DMA not to be remapped (DMAR_REMAP_OPT_OUT), "
+                                    + "whatever the command line says.",
+                            false,
+                            READ)
+                    .since("7.3", true, READ, "1c677d8a2c3c")
+                    .witnessedBy("IntelRulesTest#firmwareMayForbidRemappingSince73"));
 
     /** Returns whether the rules of a release are built. */
     static boolean areBuiltFor(LinuxRelease release) {

@@ -66,7 +66,7 @@ class IgnoredUnitsTest {
 
     private static Optional<String> why(BootOptions options, boolean whole, Drhd unit, PciFunction... functions) {
         ScopeResolver scopes = new ScopeResolver(() -> List.of(functions));
-        return new IgnoredUnits(scopes, options, whole).why(unit).map(Reason::text);
+        return new IgnoredUnits(false, scopes, options, whole).why(unit).map(Reason::text);
     }
 
     @Test

@@ -4,6 +4,7 @@ package org.iommu4j.intel;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import org.iommu4j.AttachResult;
@@ -21,6 +22,9 @@ import org.iommu4j.Prot;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
 import org.iommu4j.intel.acpi.DmarBytes;
 import org.iommu4j.intel.nesting.FirstStageTable;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.HostDescription;
+import org.iommu4j.spi.RegisterValues;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -610,7 +614,8 @@ class IntelRulesTest {
     @Test
     void executionWasForbiddenUntilTheManualDroppedIt() {
         long firstStage = Bench.ECAP_SCALABLE & ~(1L << 46);
-        for (String release : new String[] {"5.15", "6.2", "6.2.12", "6.3", "6.10", "6.11", "7.1"}) {
+        for (String release :
+                new String[] {"5.15", "6.1.15", "6.1.16", "6.2", "6.2.12", "6.3", "6.10", "6.11", "7.1"}) {
             Host host = new Host(release, firstStage, firstStage);
             IommuDomain domain = firstStage(host);
             domain.map(0x1000, 0x2000, K4, 1, Prot.READ_WRITE);
@@ -621,7 +626,7 @@ class IntelRulesTest {
                     .isEqualTo(linux.isAtLeast(6, 11) ? 0 : 1);
             assertThat(word2 >>> 5 & 1)
                     .as("NXE, absolute bit 133, in " + release)
-                    .isEqualTo(linux.compareTo(LinuxRelease.of("6.2.12")) >= 0 && !linux.isAtLeast(6, 11) ? 1 : 0);
+                    .isEqualTo(Set.of("6.1.16", "6.2.12", "6.3", "6.10").contains(release) ? 1 : 0);
         }
     }
 
@@ -761,5 +766,30 @@ class IntelRulesTest {
                 .isEqualTo(none);
         assertThat(host.iommu.allocate(DomainType.BLOCKED, host.first).cacheCoherencyEnforcement())
                 .isEqualTo(none);
+    }
+
+    // ---- firmware ---------------------------------------------------------------------------------------------------
+
+    @ParameterizedTest
+    @CsvSource({"7.2, 8, true", "7.3, 8, false", "7.3, 7, true", "7.3, 13, false"})
+    void firmwareMayForbidRemappingSince73(String release, int flags, boolean used) {
+        Bench bench = Bench.single(Bench.CAP_LARGE, Bench.ECAP_SC);
+        bench.dmar = new DmarBytes(48, flags).drhd(true, 0, 0xfed90000L).bytes();
+        bench.release = LinuxRelease.named(release);
+        bench.commandLine = "intel_iommu=on";
+        HostDescription described = new IntelVendor()
+                .describe(
+                        signature -> Optional.of(bench.dmar),
+                        () -> List.of(bench.function(OTHER, 0x020000)),
+                        RegisterValues.UNKNOWN,
+                        bench.release);
+        assertThat(described.devices().get(0).translated()).isEqualTo(Answer.of(used));
+        if (used) {
+            bench.open().close();
+            return;
+        }
+        assertThat(described.warnings()).anyMatch(warning -> warning.contains("firmware wants DMA not to be remapped"));
+        assertErrno(Errno.ENODEV, bench::open);
+        assertThat(bench.pool.inUse()).isZero();
     }
 }

@@ -99,14 +99,13 @@ final class DeviceTreeMap implements UnitMap {
                 segment,
                 device.wires(tree),
                 device.hasMessages(tree),
-                device.base().isPresent()
-                        ? Optional.empty()
-                        : Optional.of("its registers have no physical address"));
+                device.base().isPresent() ? Optional.empty() : Optional.of("its registers have no physical address"));
     }
 
     private boolean leadsTo(PciHost host, Node unit) {
         return host.entries().stream()
-                .anyMatch(entry -> tree.byPhandle(entry.unit()).filter(unit::equals).isPresent());
+                .anyMatch(entry ->
+                        tree.byPhandle(entry.unit()).filter(unit::equals).isPresent());
     }
 
     /** Adds the units among the functions of a bus, and those of the buses below its bridges. */
@@ -184,8 +183,8 @@ final class DeviceTreeMap implements UnitMap {
         }
         devices.forEach((name, destinations) -> destinations.stream()
                 .filter(to -> to.unit().equals(unit))
-                .forEach(to -> scope.add(new ScopeEntry(
-                        ScopeEntry.Kind.NAMESPACE_DEVICE, name, "device id " + Hex.of(to.deviceId())))));
+                .forEach(to -> scope.add(
+                        new ScopeEntry(ScopeEntry.Kind.NAMESPACE_DEVICE, name, "device id " + Hex.of(to.deviceId())))));
         return scope;
     }
 

@@ -99,8 +99,8 @@ final class RiscvDescription {
         ShownUnit shown = facts.shownUnits().get(place.name());
         OptionalLong base = shown != null && shown.registerBase().isPresent() ? shown.registerBase() : place.base();
         if (!base.equals(place.base())) {
-            warnings.add(place.name() + ": Linux shows registers at " + Hex.of(base.orElse(0)) + ", the "
-                    + map.source() + " has other ones");
+            warnings.add(place.name() + ": Linux shows registers at " + Hex.of(base.orElse(0)) + ", the " + map.source()
+                    + " has other ones");
         }
         return unit(place.name(), place.segment(), base, Answer.NO, map.scope(place), shown);
     }

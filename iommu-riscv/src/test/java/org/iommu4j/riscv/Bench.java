@@ -104,8 +104,8 @@ final class Bench {
     }
 
     private static byte[] tree(Settings settings) {
-        TreeBytes tree = Hosts.controllers(
-                new TreeBytes().words("#address-cells", 2).words("#size-cells", 2));
+        TreeBytes tree =
+                Hosts.controllers(new TreeBytes().words("#address-cells", 2).words("#size-cells", 2));
         return Hosts.unit(tree, BASE, settings.wires, settings.messages).end().tree();
     }
 

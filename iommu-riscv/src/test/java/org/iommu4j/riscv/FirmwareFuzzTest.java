@@ -30,8 +30,7 @@ import org.iommu4j.spi.UnitDescription;
  * how.
  */
 class FirmwareFuzzTest {
-    private static final Machine MACHINE =
-            new MachineFactory(List.of(new WalkingUnits())).createFlat(Hosts.pciUnit());
+    private static final Machine MACHINE = new MachineFactory(List.of(new WalkingUnits())).createFlat(Hosts.pciUnit());
 
     private static final ShownUnit KNOWN = new ShownUnit(
             OptionalLong.of(Hosts.BASE), Map.of("capabilities", RiscvSilicon.CAPABILITIES_FULL), Answer.YES);
@@ -77,9 +76,8 @@ class FirmwareFuzzTest {
                 assertThat(vendor.claims(firmware)).as(e.getMessage()).isFalse();
             }
         }
-        for (String unit : new String[] {
-            "riscv-iommu@RSCV0004:00", "riscv-iommu@0000:00:03.0", "riscv-iommu@3010000.iommu"
-        }) {
+        for (String unit :
+                new String[] {"riscv-iommu@RSCV0004:00", "riscv-iommu@0000:00:03.0", "riscv-iommu@3010000.iommu"}) {
             try {
                 assertThat(silicon.recognise(unit, Map.of(), KNOWN, firmware)).isPresent();
             } catch (IllegalArgumentException e) {

@@ -87,14 +87,12 @@ public final class Hosts {
                 .text("device_type", "pci")
                 .words("#address-cells", 3)
                 .words("#size-cells", 2)
-                .words(
-                        "iommu-map",
-                        new long[] {
-                            0, FIRST_UNIT, 0, 0x10,
-                            0x10, SECOND_UNIT_HANDLE, 0x10010, 8,
-                            0x18, FIRST_UNIT, 0x18, 0x1e8,
-                            0x200, SECOND_UNIT_HANDLE, 0x10200, 0x100
-                        })
+                .words("iommu-map", new long[] {
+                    0, FIRST_UNIT, 0, 0x10,
+                    0x10, SECOND_UNIT_HANDLE, 0x10010, 8,
+                    0x18, FIRST_UNIT, 0x18, 0x1e8,
+                    0x200, SECOND_UNIT_HANDLE, 0x10200, 0x100
+                })
                 .end();
         tree.begin("dma@10000000")
                 .text("compatible", "acme,dma")
@@ -185,8 +183,7 @@ public final class Hosts {
         config[0x10] = 4;
         config[0x12] = 0x01;
         config[0x13] = 0x03;
-        List<FunctionDescription> functions =
-                new ArrayList<>(BuiltInTopology.functions(UNIT_ON_PCI, UNIT_ON_PCI));
+        List<FunctionDescription> functions = new ArrayList<>(BuiltInTopology.functions(UNIT_ON_PCI, UNIT_ON_PCI));
         functions.add(3, new FunctionDescription(FUNCTION, Optional.empty(), config, Optional.empty(), false));
         return machine.withFunctions(functions);
     }

@@ -13,8 +13,8 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.Prot;
+import org.iommu4j.platform.FirmwareTables;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -54,8 +54,10 @@ class RiscvRulesTest {
         assertThat(vendor.claims(rimt, LinuxRelease.of("6.12")))
                 .as("what it claims at all, where there is no driver")
                 .isTrue();
-        assertThatThrownBy(() -> new Bench("6.17", new Bench.Settings(SV57), "")).hasMessageContaining("ENODEV");
-        assertThat(new Bench("6.18", new Bench.Settings(SV57), "").iommu.units()).hasSize(1);
+        assertThatThrownBy(() -> new Bench("6.17", new Bench.Settings(SV57), ""))
+                .hasMessageContaining("ENODEV");
+        assertThat(new Bench("6.18", new Bench.Settings(SV57), "").iommu.units())
+                .hasSize(1);
     }
 
     @Test
@@ -78,12 +80,14 @@ class RiscvRulesTest {
         for (String release : new String[] {"6.14", "7.1"}) {
             assertThat(new Bench(release, new Bench.Settings(SV57).tree(false), "").unit.get(8) & 2)
                     .isEqualTo(2);
-            assertThatThrownBy(() -> new Bench(release, new Bench.Settings(SV57).tree(false).wires(0), ""))
+            assertThatThrownBy(() -> new Bench(
+                            release, new Bench.Settings(SV57).tree(false).wires(0), ""))
                     .hasMessageContaining("ENODEV");
         }
         assertThat(icvec(new Bench("7.1", new Bench.Settings(SV57).tree(true).wires(0), "")))
                 .isEqualTo(0x2310);
-        assertThatThrownBy(() -> new Bench("7.0", new Bench.Settings(SV57).tree(true).wires(0), ""))
+        assertThatThrownBy(() ->
+                        new Bench("7.0", new Bench.Settings(SV57).tree(true).wires(0), ""))
                 .hasMessageContaining("ENODEV");
     }
 

@@ -88,8 +88,7 @@ public final class Bench extends Account {
         List<DeviceId> found = new ArrayList<>();
         List<String> units = new ArrayList<>();
         for (FunctionDescription function : subject.machine().functions()) {
-            // A header of type 0: no bridge.
-            if (function.unit().isPresent() && (function.config()[0x0e] & 0x7f) == 0) {
+            if (function.unit().isPresent() && Machines.isEndpoint(function)) {
                 found.add(function.address());
                 units.add(function.unit().get());
             }

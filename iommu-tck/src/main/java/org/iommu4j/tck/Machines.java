@@ -14,6 +14,10 @@ import org.iommu4j.sim.spi.TranslationUnitSpec;
 
 /** Machines like another but for something: a register of a unit, or what the endpoints behind units can do. */
 public final class Machines {
+    private static final int HEADER_TYPE = 0x0e;
+    private static final int BASE_CLASS = 0x0b;
+    private static final byte CLASS_BRIDGE = 0x06;
+
     private Machines() {}
 
     /** Returns the machine with a read-only register of one of its units changed. */
@@ -53,12 +57,18 @@ public final class Machines {
         return with(machine, List.of(firstEndpoint(machine)), ConfigSpaceBuilder::ats);
     }
 
-    /** Returns the functions behind units that are no bridges. */
+    /** Returns the functions behind units that are no bridges, to whatever bus. */
     public static List<PciAddress> endpoints(MachineDescription machine) {
         return machine.functions().stream()
-                .filter(function -> function.unit().isPresent() && (function.config()[0x0e] & 0x7f) == 0)
+                .filter(function -> function.unit().isPresent() && isEndpoint(function))
                 .map(FunctionDescription::address)
                 .toList();
+    }
+
+    /** Returns whether a function is no bridge, neither to PCI nor to another bus. */
+    static boolean isEndpoint(FunctionDescription function) {
+        byte[] config = function.config();
+        return (config[HEADER_TYPE] & 0x7f) == 0 && config[BASE_CLASS] != CLASS_BRIDGE;
     }
 
     /** Returns the first function behind a unit that is no bridge. */

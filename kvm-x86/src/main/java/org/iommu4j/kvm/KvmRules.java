@@ -62,7 +62,7 @@ record KvmRules(
                             false,
                             READ)
                     .deciding()
-                    .since("6.12.95", true, OBSERVED)
+                    .since("6.12.78", true, OBSERVED)
                     .since("6.16", true, INFERRED)
                     .witnessedBy("KvmReleaseTest#theQuirkAboutTheGuestsPatCameWith616"),
             ReleaseRule.of(

@@ -149,7 +149,15 @@ class KvmReleaseTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"5.15, WB+IPAT", "6.12, WB+IPAT", "6.12.95, WB", "6.15, WB+IPAT", "6.16, WB", "7.1, WB"})
+    @CsvSource({
+        "5.15, WB+IPAT",
+        "6.12, WB+IPAT",
+        "6.12.77, WB+IPAT",
+        "6.12.78, WB",
+        "6.15, WB+IPAT",
+        "6.16, WB",
+        "7.1, WB"
+    })
     void theQuirkAboutTheGuestsPatCameWith616(String release, String type) {
         VirtualMachine machine =
                 machine(release, HardwareVirtualization.VMX, KvmOptions.DEFAULT.withIgnoreGuestPat(false));

@@ -21,6 +21,7 @@ import org.iommu4j.vfio.type1.Type1Options;
 record VfioRules(
         boolean asksDomains,
         boolean claimsGroups,
+        boolean isolationByGroup,
         boolean filesAskDevices,
         boolean knowsFiles,
         boolean movesAddresses,
@@ -49,6 +50,15 @@ record VfioRules(
                             READ)
                     .since("5.19", true, READ)
                     .witnessedBy("VfioReleaseTest#since519AGroupIsClaimedWhenItEntersItsContainer"),
+            ReleaseRule.of(
+                            "isolationByGroup",
+                            "The interrupts of every device of a group must be remapped "
+                                    + "(iommu_group_has_isolated_msi); before, one device's IOMMU that remaps was "
+                                    + "enough (IOMMU_CAP_INTR_REMAP).",
+                            false,
+                            READ)
+                    .since("6.3", true, READ)
+                    .witnessedBy("VfioReleaseTest#since63TheInterruptsOfEveryDeviceMustBeRemapped"),
             ReleaseRule.of(
                             "filesAskDevices",
                             "A file vouches to KVM for what its group's registered devices are capable of; before, for "
@@ -119,6 +129,7 @@ record VfioRules(
     Type1Options type1(VfioOptions options) {
         return new Type1Options(
                 options.allowUnsafeInterrupts(),
+                isolationByGroup,
                 options.dmaEntryLimit(),
                 asksDomains ? NoSnoopBlocking.BY_DOMAIN : NoSnoopBlocking.BY_MAPPING,
                 reachesTheEnd ? Errno.EOVERFLOW : Errno.EINVAL,

@@ -373,6 +373,18 @@ class ContainerAttachTest {
     }
 
     @Test
+    void pagesInFrontOfAHoleAreChargedFirst() {
+        TestProcess poor = new TestProcess(2).place(0x50000, 0x55_0000, 3, true).place(0x54000, 0x66_0000, 1, true);
+        VfioContainer container = host.container(poor, VfioExtension.TYPE1V2_IOMMU, device);
+
+        refused(Errno.ENOMEM, () -> container.map(0x100000, 0x50000, 0x5000, READ_WRITE));
+        refused(Errno.EFAULT, () -> container.map(0x100000, 0x51000, 0x3000, READ_WRITE));
+
+        assertThat(poor.pinned()).isZero();
+        assertThat(poor.charged()).isZero();
+    }
+
+    @Test
     void aPageSizeThatOneDomainLacksIsNotOffered() {
         TestDevice second = host.add("00:06.0");
         second.format = "4k";

@@ -285,4 +285,31 @@ class VfioReleaseTest {
         refused(there == 1 ? Errno.EINVAL : Errno.ENODEV, () -> container.setIommu(VfioExtension.TYPE1_NESTING_IOMMU));
         container.setIommu(VfioExtension.TYPE1V2_IOMMU);
     }
+
+    /** The devices of a group may be behind IOMMUs that differ in it. */
+    @ParameterizedTest
+    @CsvSource({"5.15, false", "6.2, false", "6.3, true", "7.3, true"})
+    void since63TheInterruptsOfEveryDeviceMustBeRemapped(String release, boolean refused) {
+        under(release);
+        TestDevice remapped = host.add("00:07.0", true);
+        TestDevice not = host.add("00:07.1", true);
+        not.isolatedMsi = false;
+        if (refused) {
+            refused(Errno.EPERM, () -> host.container(process, VfioExtension.TYPE1V2_IOMMU, remapped));
+        } else {
+            assertThat(host.container(process, VfioExtension.TYPE1V2_IOMMU, remapped)
+                            .domains())
+                    .hasSize(1);
+        }
+    }
+
+    @Test
+    void noReleaseTakesAGroupOfWhichNoDeviceIsRemapped() {
+        for (LinuxRelease release : LinuxRelease.known()) {
+            TestHost fresh = new TestHost().with(VfioOptions.DEFAULT.withRelease(release));
+            TestDevice alone = fresh.add("00:05.0");
+            alone.isolatedMsi = false;
+            refused(Errno.EPERM, () -> fresh.container(process, VfioExtension.TYPE1V2_IOMMU, alone));
+        }
+    }
 }

@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.iommu4j.core.IommuCore;
+import org.iommu4j.dma.DmaApi;
 import org.iommu4j.host.InputException;
 import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.release.ReleaseRule;
@@ -57,6 +58,7 @@ final class RulesCommand implements Callable<Integer> {
         Map<String, List<ReleaseRule<?>>> modules = new LinkedHashMap<>();
         IommuVendors.load().all().forEach(vendor -> modules.put(vendor.name(), vendor.releaseRules()));
         modules.put("core", IommuCore.releaseRules());
+        modules.put("dma", DmaApi.releaseRules());
         modules.put("vfio", Vfio.releaseRules());
         modules.put("iommufd", Iommufd.releaseRules());
         modules.put("kvm", VirtualMachine.releaseRules());

@@ -31,8 +31,7 @@ class DeviceTreeAuditTest {
         for (FunctionDescription function : machine.functions()) {
             String path = path(function);
             Files.write(file(path + "/config"), function.config());
-            Files.createSymbolicLink(
-                    file("sys/bus/pci/devices/" + function.address()), Path.of("../../../../" + path));
+            Files.createSymbolicLink(file("sys/bus/pci/devices/" + function.address()), Path.of("../../../../" + path));
         }
         Files.write(file("sys/firmware/fdt"), machine.deviceTree().orElseThrow());
         Files.writeString(file("proc/version"), "Linux version 6.13.5 (x@y) #1 SMP\n");

@@ -19,7 +19,7 @@ import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.BootOptions;
 
 /**
- * The shared topology with one AMD-Vi unit for the whole machine.
+ * The shared topology with one AMD-Vi unit for the whole machine, and a south bridge at 0000:00:14.0.
  *
  * <p>An AMD-Vi unit is also a PCI function, 0000:00:00.2; its capability holds the address of its registers. Source:
  * 48882, chapter 3, "IOMMU PCI Capability Block".
@@ -28,6 +28,7 @@ final class BuiltInMachine {
     private static final String UNIT = "ivhd0";
     private static final long REGISTER_BASE = 0xfeb80000L;
     private static final PciAddress IOMMU = new PciAddress(0, 0, 0, 2);
+    /** With the I/O APIC, whose function newer Linux looks at. */
     private static final PciAddress SOUTHBRIDGE = new PciAddress(0, 0, 0x14, 0);
 
     /** The last function of the highest bus. */
@@ -35,7 +36,9 @@ final class BuiltInMachine {
 
     private static final int VENDOR_AMD = 0x1022;
     private static final int DEVICE_IOMMU = 0x1451;
+    private static final int DEVICE_SOUTHBRIDGE = 0x790e;
     private static final int CLASS_IOMMU = 0x080600;
+    private static final int CLASS_ISA_BRIDGE = 0x060100;
     private static final int STATUS = 0x06;
     private static final int HEADER_TYPE = 0x0e;
     private static final int CAPABILITIES = 0x34;
@@ -67,12 +70,21 @@ final class BuiltInMachine {
             if (functions.size() == 1) {
                 functions.add(iommu());
             }
+            if (function.address().equals(BuiltInTopology.GPU)) {
+                functions.add(southbridge());
+            }
             functions.add(
                     function.address().device() == 0 && function.address().bus() == 0
                             ? multiFunction(function)
                             : function);
         }
         return functions;
+    }
+
+    private static FunctionDescription southbridge() {
+        byte[] config = ConfigSpaceBuilder.conventional(VENDOR_AMD, DEVICE_SOUTHBRIDGE, CLASS_ISA_BRIDGE)
+                .build();
+        return new FunctionDescription(SOUTHBRIDGE, Optional.empty(), config, Optional.of(UNIT), false);
     }
 
     /** The host bridge shares its device with the IOMMU. */

@@ -77,7 +77,7 @@ class BuiltInMachineTest {
         assertThat(machine.functions())
                 .extracting(FunctionDescription::address)
                 .isSorted()
-                .hasSize(6);
+                .hasSize(7);
         assertThat(machine.functions().get(0).config()[0x0e])
                 .as("multi-function")
                 .isEqualTo((byte) 0x80);

@@ -21,6 +21,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.BooleanSupplier;
+import java.util.function.Function;
 import java.util.function.IntFunction;
 import java.util.function.IntPredicate;
 import java.util.function.IntUnaryOperator;
@@ -57,12 +58,15 @@ import org.iommu4j.bits.Layout;
 import org.iommu4j.bits.Register;
 import org.iommu4j.bits.SplitField;
 import org.iommu4j.capability.GuestTable;
+import org.iommu4j.core.DefaultDomainCookie;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.core.PciIsolation;
 import org.iommu4j.device.NamedDevice;
-import org.iommu4j.dma.CoherentBuffer;
 import org.iommu4j.dma.DmaApi;
 import org.iommu4j.dma.DmaDevice;
+import org.iommu4j.dma.DmaOptions;
+import org.iommu4j.dma.DmaParameters;
+import org.iommu4j.dma.ScatterList;
 import org.iommu4j.host.CaptureFiles;
 import org.iommu4j.host.Fact;
 import org.iommu4j.host.ForeignUnits;
@@ -189,6 +193,7 @@ final class Samples {
         core = IommuCore.open(open(machine), machine.topology());
         DmaApi dma = new DmaApi(core, machine.memory(0), machine.frames());
         nic = dma.bind(NIC);
+        add(nic.allocateCoherent(4096));
         Vfio vfio = new Vfio(core, VfioOptions.DEFAULT);
         VfioDevice device = vfio.register(BuiltInTopology.GPU);
         VfioGroup group = vfio.openGroup(device.groupId());
@@ -202,7 +207,8 @@ final class Samples {
         add(factory, machine, process, core, dma, nic, vfio, device, group, container, guest);
         add(core.group(NIC).orElseThrow(), core.group(BuiltInTopology.GPU).orElseThrow());
         add(guest.createVfioDevice(), guest.createVcpu(machine.processors().get(0)));
-        Type1Options options = new Type1Options(false, 10, NoSnoopBlocking.BY_DOMAIN, Errno.EINVAL, true, true, true);
+        Type1Options options =
+                new Type1Options(false, true, 10, NoSnoopBlocking.BY_DOMAIN, Errno.EINVAL, true, true, true);
         add(options, new Type1Iommu(true, process, options));
         addIommufd(factory);
         addSilicon(factory);
@@ -281,7 +287,8 @@ final class Samples {
         add(new DmaProgram.Read(0, 1, false), CacheGeometry.ORDINARY, EvictionPolicy.LEAST_RECENTLY_USED);
         add((IntPredicate) number -> true, (BooleanSupplier) () -> true, (Predicate<Object>) object -> true);
         add((Runnable) () -> {}, new IllegalStateException("a cause"), Optional.empty(), Set.of(), List.of());
-        add(AcpiTable.parse("TEST", acpiTable()), new CoherentBuffer(0, 0, 4096), new NoFindings());
+        add(AcpiTable.parse("TEST", acpiTable()), new NoFindings(), (Function<Object, Object>) object -> object);
+        add(DmaParameters.DEFAULT, DmaOptions.DEFAULT, new ScatterList(), (DefaultDomainCookie) () -> {});
         DeviceTree tree = DeviceTree.parse(deviceTree());
         add(tree, tree.root());
         add(

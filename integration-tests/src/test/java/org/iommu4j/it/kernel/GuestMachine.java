@@ -42,7 +42,7 @@ final class GuestMachine {
 
     GuestMachine(Transcript transcript) {
         this.transcript = transcript;
-        machine = MachineFactory.load().create(describe(transcript.hardware()));
+        machine = MachineFactory.load().create(KernelHost.withSouthBridge(describe(transcript.hardware()), transcript));
         core = IommuCore.open(
                 IommuVendors.load().open(machine.vendorContext(transcript.release())),
                 machine.topology(),

@@ -102,10 +102,7 @@ final class KernelHost {
             registers.put("EFR", hardware.extendedFeatures().orElseThrow());
         }
         MachineDescription machine = shape.withUnits(List.of(with(unit, unit.name(), unit.registerBase(), registers)));
-        if (transcript.machine().equals("amd-sb")) {
-            machine = withSouthBridge(machine);
-        }
-        return new KernelHost(machine, transcript.release(), kernelsEcap);
+        return new KernelHost(withSouthBridge(machine, transcript), transcript.release(), kernelsEcap);
     }
 
     /**
@@ -163,8 +160,11 @@ final class KernelHost {
                 unit.provider(), name, unit.segment(), base, unit.registerSize(), registers, unit.sourceIds());
     }
 
-    /** Adds the function at IVRS's IOAPIC id without which Linux 7.3 remaps no interrupts. */
-    private static MachineDescription withSouthBridge(MachineDescription machine) {
+    /** Adds the function from which IVRS has the I/O APIC send, if the transcript's machine has it. */
+    static MachineDescription withSouthBridge(MachineDescription machine, Transcript transcript) {
+        if (!transcript.machine().equals("amd-sb")) {
+            return machine;
+        }
         List<FunctionDescription> functions = new ArrayList<>(machine.functions());
         String unit = machine.units().get(0).name();
         functions.add(new FunctionDescription(

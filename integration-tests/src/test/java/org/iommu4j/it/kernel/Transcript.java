@@ -90,7 +90,8 @@ public record Transcript(
         return lines.stream().takeWhile(line -> line.startsWith("# ")).toList();
     }
 
-    private static LinuxRelease release(String uname, String kernel) {
+    /** Reads the release out of uname's line, which has the kernel's name and, on Debian, the stable kernel's. */
+    static LinuxRelease release(String uname, String kernel) {
         Matcher debian = DEBIAN.matcher(uname);
         String named = debian.find() ? debian.group(1) : kernel;
         return LinuxRelease.ofKernel(named).orElseThrow(() -> new AssertionError("no release in: " + uname));

@@ -4,6 +4,7 @@ package org.iommu4j.it.qemu;
 import java.io.File;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -16,7 +17,7 @@ import java.util.stream.Stream;
  * @param major version, for example 7
  * @param minor version, for example 2
  */
-record Qemu(String binary, int major, int minor) {
+public record Qemu(String binary, int major, int minor) {
     /**
      * Name of the system property that names QEMUs: programs, with {@link File#pathSeparator} between them, or {@link
      * #ABSENT}. Without it the path's {@code qemu-system-x86_64} is the only one.
@@ -26,6 +27,7 @@ record Qemu(String binary, int major, int minor) {
     /** The property's value for doing as if no QEMU were installed. */
     static final String ABSENT = "absent";
 
+    private static final String UNTIL_INPUT_ENDS = "\"$@\" </dev/null & qemu=$!; read -r _; kill -9 $qemu; wait $qemu";
     private static final String DEFAULT = "qemu-system-x86_64";
     private static final Pattern VERSION = Pattern.compile("version (\\d+)\\.(\\d+)");
 
@@ -40,7 +42,7 @@ record Qemu(String binary, int major, int minor) {
     }
 
     /** Returns the names of the programs that this build has tests run on. */
-    static List<String> named() {
+    public static List<String> named() {
         return named(System.getProperty(BINARIES, DEFAULT));
     }
 
@@ -49,7 +51,7 @@ record Qemu(String binary, int major, int minor) {
      *
      * @throws IOException if there is none, or it is no QEMU; the message says what it did instead
      */
-    static Qemu at(String binary) throws IOException {
+    public static Qemu at(String binary) throws IOException {
         Process process = new ProcessBuilder(binary, "--version")
                 .redirectErrorStream(true)
                 .start();
@@ -62,8 +64,18 @@ record Qemu(String binary, int major, int minor) {
         return new Qemu(binary, Integer.parseInt(version.group(1)), Integer.parseInt(version.group(2)));
     }
 
+    /**
+     * Returns what starts it under a shell that kills it as soon as the shell's input ends, so that no QEMU outlives this
+     * JVM, however that ends.
+     */
+    public ProcessBuilder command(List<String> arguments) {
+        List<String> command = new ArrayList<>(List.of("sh", "-c", UNTIL_INPUT_ENDS, "sh", binary));
+        command.addAll(arguments);
+        return new ProcessBuilder(command).redirectErrorStream(true);
+    }
+
     /** Returns whether it is this version or a later one. */
-    boolean isAtLeast(int thatMajor, int thatMinor) {
+    public boolean isAtLeast(int thatMajor, int thatMinor) {
         return major > thatMajor || (major == thatMajor && minor >= thatMinor);
     }
 

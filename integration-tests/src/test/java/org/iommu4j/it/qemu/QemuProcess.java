@@ -22,8 +22,7 @@ import java.util.stream.Stream;
 /**
  * A running QEMU without a guest, and the qtest connection to it.
  *
- * <p>Its CPU halts at the first instruction. It is run by a shell that kills it as soon as the shell's input ends, so
- * that no QEMU outlives this JVM, however that ends.
+ * <p>Its CPU halts at the first instruction.
  */
 final class QemuProcess implements AutoCloseable {
     /** How the names of temporary directories begin. */
@@ -31,7 +30,6 @@ final class QemuProcess implements AutoCloseable {
             "iommu4j-qemu-" + ProcessHandle.current().pid() + "-";
 
     private static final long TIMEOUT_MILLIS = 60_000;
-    private static final String UNTIL_INPUT_ENDS = "\"$@\" </dev/null & qemu=$!; read -r _; kill -9 $qemu; wait $qemu";
 
     private static final int BIOS_BYTES = 1 << 16;
     private static final int RESET_VECTOR = 0xfff0;
@@ -60,7 +58,7 @@ final class QemuProcess implements AutoCloseable {
             Path path = directory.resolve("qtest");
             try (ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
                 server.bind(UnixDomainSocketAddress.of(path));
-                List<String> command = new ArrayList<>(List.of("sh", "-c", UNTIL_INPUT_ENDS, "sh", qemu.binary()));
+                List<String> command = new ArrayList<>();
                 // Instructions are counted and time does not pass by itself: EDU's timer of 100 ms fires at once.
                 // Without
                 // the interval timer, which would fire all the time, QEMU sleeps between commands.
@@ -70,10 +68,7 @@ final class QemuProcess implements AutoCloseable {
                 command.addAll(List.of("-nodefaults", "-display", "none", "-no-shutdown"));
                 command.addAll(List.of("-qtest", "unix:" + path, "-qtest-log", "/dev/null"));
                 command.addAll(arguments);
-                started = new ProcessBuilder(command)
-                        .redirectErrorStream(true)
-                        .redirectOutput(output.toFile())
-                        .start();
+                started = qemu.command(command).redirectOutput(output.toFile()).start();
                 shell = started;
                 qtest = new QtestSocket(accept(server, started), TIMEOUT_MILLIS, this::saidSoFar);
             }

@@ -28,6 +28,7 @@ class RulesOfReleasesTest {
             "org.iommu4j.amd.AmdRules",
             "org.iommu4j.riscv.RiscvRules",
             "org.iommu4j.core.CoreRules",
+            "org.iommu4j.dma.DmaRules",
             "org.iommu4j.vfio.VfioRules",
             "org.iommu4j.kvm.KvmRules");
 

@@ -77,11 +77,15 @@ class WitnessesTest {
         }
     }
 
-    /** Returns what holds until a period: of a release, no back-port to an older one. */
+    /** Returns what holds until a period: of a release, no back-port to an older one; else what its series had. */
     private static Object before(ReleaseRule<?> rule, int period) {
-        boolean backPort = rule.periods().get(period).from().patch() != 0;
+        LinuxRelease from = rule.periods().get(period).from();
+        if (from.patch() != 0) {
+            return rule.in(new LinuxRelease(from.major(), from.minor(), false, from.patch() - 1, ""))
+                    .value();
+        }
         int last = period - 1;
-        while (!backPort && rule.periods().get(last).from().patch() != 0) {
+        while (rule.periods().get(last).from().patch() != 0) {
             last--;
         }
         return rule.periods().get(last).value();

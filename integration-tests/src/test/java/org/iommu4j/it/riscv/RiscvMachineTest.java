@@ -52,7 +52,7 @@ class RiscvMachineTest {
 
         assertThat(gpu.read(address + 0x18, false)).isEqualTo(0x1234);
         assertThat(gpu.write(address, 1, false)).as("to the device only").isFalse();
-        device.unmap(address, 4096);
+        device.unmap(address, 4096, DmaDirection.TO_DEVICE);
         device.close();
         assertThat(iommu.takeFaults()).singleElement().satisfies(fault -> {
             assertThat(fault.requester()).isEqualTo(BuiltInTopology.GPU);
@@ -81,7 +81,7 @@ class RiscvMachineTest {
         Endpoint endpoint = withTree.endpoint(BuiltInTopology.GPU);
         assertThat(endpoint.write(address + 8, 0x5678, false)).isTrue();
         assertThat(withTree.memory(0).load(page + 8)).isEqualTo(0x5678);
-        device.unmap(address, 4096);
+        device.unmap(address, 4096, DmaDirection.FROM_DEVICE);
         assertThat(endpoint.write(address + 8, 1, false)).isFalse();
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * IVRS, the ACPI table of the units (I/O Virtualization Reporting Structure).
+ * IVRS, the ACPI table of the units (I/O Virtualization Reporting Structure), and the I/O APICs of the MADT.
  *
  * <p>{@link org.iommu4j.amd.acpi.Ivrs#parse} reads the table. The driver decides on the blocks that Linux chooses and
  * on each device's unit.
@@ -10,6 +10,7 @@
  *
  * <ul>
  *   <li>48882 revision 3.08, section 5.2.
+ *   <li>ACPI 6.5, section 5.2.12, for the MADT.
  * </ul>
  *
  * <h2>Modelled</h2>

@@ -82,6 +82,9 @@ public final class Features {
     /** The HyperTransport range is translated like any other. */
     public static final BitField HT_RANGE_IGNORE = bit(11, "HTRangeIgnore");
 
+    /** Device table entries may have Mode 0 while SNP is on. Revision 3.08 has no such bit; Linux 7.3 knows it. */
+    public static final BitField SNP_PAGE_MODE0_SUP = bit(13, "SNPPageMode0Sup");
+
     /** Extended features 2. */
     public static final Register EFR2 = Register.of("EFR2", 0x01a0, 64, "48882 3.4.10")
             .field(bit(2, "TMPMSup"), READ_ONLY)
@@ -89,7 +92,8 @@ public final class Features {
             .field(bit(4, "GAPPIDisSup"), READ_ONLY)
             .field(bits(7, 5, "SnpAvicSup"), READ_ONLY)
             .field(bits(9, 8, "NumIntRemapSup"), READ_ONLY)
-            .field(HT_RANGE_IGNORE, READ_ONLY);
+            .field(HT_RANGE_IGNORE, READ_ONLY)
+            .field(SNP_PAGE_MODE0_SUP, READ_ONLY);
 
     /** PCI capability header, section 3.2.1: id of the capability. */
     public static final BitField CAP_ID = bits(7, 0, "CapId");

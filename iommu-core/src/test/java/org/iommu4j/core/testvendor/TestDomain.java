@@ -2,6 +2,7 @@
 package org.iommu4j.core.testvendor;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
@@ -53,6 +54,7 @@ public final class TestDomain implements IommuDomain {
     private @Nullable Errno syncMapFails;
     private boolean syncFails;
     private int stalePages;
+    private int syncs;
     private int mappedPages;
     private boolean closed;
     private Function<IommuDevice, AttachResult> admission = device -> AttachResult.ATTACHED;
@@ -114,6 +116,11 @@ public final class TestDomain implements IommuDomain {
     /** Pages that are unmapped and that the hardware may still use. */
     public int stalePages() {
         return stalePages;
+    }
+
+    /** Completed calls of sync. */
+    public int syncs() {
+        return syncs;
     }
 
     public int mappedPages() {
@@ -249,8 +256,12 @@ public final class TestDomain implements IommuDomain {
         if (syncFails) {
             throw new IommuException(Errno.ETIMEDOUT, "the unit does not answer");
         }
-        if (stalePages != 0 && gather.hasRange()) {
-            long pages = ((gather.end() - gather.start()) >>> 12) + 1;
+        syncs++;
+        long pages = ((gather.end() - gather.start()) >>> 12) + 1;
+        if (pages > SLOTS) {
+            Arrays.fill(stale, false);
+            stalePages = 0;
+        } else if (stalePages != 0 && gather.hasRange()) {
             for (long i = 0; i < pages; i++) {
                 int slot = slot((gather.start() >>> 12) + i);
                 if (keys[slot] != 0 && stale[slot]) {

@@ -50,10 +50,8 @@ final class DeviceTreeReader {
                     .filter(node -> isUnit(node, host, segment, device, registerBase))
                     .isPresent()) {
                 ranges.add(new SourceIdRange(
-                        (int) segment,
-                        (int) first,
-                        (int) Math.min(map[at + 3], LAST_REQUESTER_ID + 1 - first),
-                        (int) map[at + 2]));
+                        (int) segment, (int) first, (int) Math.min(map[at + 3], LAST_REQUESTER_ID + 1 - first), (int)
+                                map[at + 2]));
             }
         }
     }
@@ -66,6 +64,7 @@ final class DeviceTreeReader {
         long[] place = node.words("reg");
         OptionalLong id = place.length == 0 ? OptionalLong.empty() : OptionalLong.of(place[0] >> 8 & 0xffff);
         return id.isPresent()
-                && device.equals(PciAddress.of((int) segment, (int) id.getAsLong()).toString());
+                && device.equals(
+                        PciAddress.of((int) segment, (int) id.getAsLong()).toString());
     }
 }

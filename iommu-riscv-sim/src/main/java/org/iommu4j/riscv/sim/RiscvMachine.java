@@ -79,18 +79,12 @@ final class RiscvMachine {
 
     /** Describes a machine whose IOMMU is a platform device, with a device tree and no ACPI tables. */
     static MachineDescription withDeviceTree(String name, long capabilities) {
-        TranslationUnitSpec unit = unit(TREE_UNIT, REGISTER_BASE, capabilities)
-                .withSourceIds(List.of(deviceIds(1, LAST_REQUESTER_ID)));
+        TranslationUnitSpec unit =
+                unit(TREE_UNIT, REGISTER_BASE, capabilities).withSourceIds(List.of(deviceIds(1, LAST_REQUESTER_ID)));
         PlatformDeviceDescription engine =
                 new PlatformDeviceDescription(TREE_DMA_ENGINE, Optional.of(TREE_UNIT), DMA_ENGINE_IDS, true);
-        return machine(
-                        name,
-                        unit,
-                        BuiltInTopology.functions(TREE_UNIT, TREE_UNIT),
-                        List.of(engine),
-                        Map.of())
-                .withDeviceTree(
-                        Optional.of(DeviceTreeWriter.write(unit, BuiltInTopology.MEMORY_BYTES, engine)));
+        return machine(name, unit, BuiltInTopology.functions(TREE_UNIT, TREE_UNIT), List.of(engine), Map.of())
+                .withDeviceTree(Optional.of(DeviceTreeWriter.write(unit, BuiltInTopology.MEMORY_BYTES, engine)));
     }
 
     /** Describes a machine whose IOMMU is a PCI function. */

@@ -235,7 +235,9 @@ class RiscvSiliconTest {
         ShownUnit shown = shown(OptionalLong.of(unit.registerBase()), unit.registers());
         assertThat(recognise(unit.name(), shown, tree).orElseThrow().sourceIds())
                 .containsExactly(new SourceIdRange(0, 0, 0x18, 0x5000), new SourceIdRange(0, 0x19, 0xffe7, 0x19));
-        assertThat(recognise("riscv-iommu@0000:00:04.0", shown, tree).orElseThrow().sourceIds())
+        assertThat(recognise("riscv-iommu@0000:00:04.0", shown, tree)
+                        .orElseThrow()
+                        .sourceIds())
                 .isEmpty();
     }
 
@@ -243,8 +245,36 @@ class RiscvSiliconTest {
     private static byte[] functionInATree() {
         byte[] strings = "iommu-map\0reg\0phandle\0".getBytes(StandardCharsets.US_ASCII);
         int[] structure = {
-            1, 0, 1, 0x70636900, 3, 32, 0, 0, 1, 0x5000, 0x18, 0x19, 1, 0x19, 0x1_ffff, 1, 0x756e6974, 0, 3, 4, 10,
-            0x1800, 3, 4, 14, 1, 2, 2, 2, 9
+            1,
+            0,
+            1,
+            0x70636900,
+            3,
+            32,
+            0,
+            0,
+            1,
+            0x5000,
+            0x18,
+            0x19,
+            1,
+            0x19,
+            0x1_ffff,
+            1,
+            0x756e6974,
+            0,
+            3,
+            4,
+            10,
+            0x1800,
+            3,
+            4,
+            14,
+            1,
+            2,
+            2,
+            2,
+            9
         };
         ByteBuffer tree = ByteBuffer.allocate(56 + 4 * structure.length + strings.length);
         int at = 56 + 4 * structure.length;

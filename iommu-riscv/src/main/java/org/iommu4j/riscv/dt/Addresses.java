@@ -66,7 +66,9 @@ final class Addresses {
     }
 
     private static int count(Node bus, String property) {
-        for (Optional<Node> node = Optional.of(bus); node.isPresent(); node = node.get().parent()) {
+        for (Optional<Node> node = Optional.of(bus);
+                node.isPresent();
+                node = node.get().parent()) {
             OptionalLong count = node.get().number(property);
             if (count.isPresent()) {
                 return (int) Math.min(count.getAsLong(), MOST_WORDS + 1);

@@ -64,7 +64,8 @@ public record PlatformDevice(Node node, String name, OptionalLong base) {
                     .size();
         }
         Optional<Node> parent = interruptParent(tree, node);
-        long words = parent.map(each -> each.number("#interrupt-cells").orElse(0)).orElse(0L);
+        long words =
+                parent.map(each -> each.number("#interrupt-cells").orElse(0)).orElse(0L);
         return words == 0 ? 0 : (int) (node.length("interrupts") / Integer.BYTES / words);
     }
 

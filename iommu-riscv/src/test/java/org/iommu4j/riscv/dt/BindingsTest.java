@@ -230,7 +230,10 @@ class BindingsTest {
     void aHostBridgeWithoutASegmentHasTheFirstThatNoneHas() {
         TreeBytes tree = pci(root(), "pci@1").end();
         pci(tree, "pci@2").words("linux,pci-domain", 0).end();
-        pci(tree, "pci@3").text("status", "disabled").words("linux,pci-domain", 1).end();
+        pci(tree, "pci@3")
+                .text("status", "disabled")
+                .words("linux,pci-domain", 1)
+                .end();
         pci(tree, "pci@4").end();
         pci(tree, "pci@5").words("linux,pci-domain", 7).begin("pci@0,0").text("device_type", "pci");
         tree.text("compatible", "pci1234,5678").end().end();
@@ -242,7 +245,13 @@ class BindingsTest {
     /** The first entry that has the id, without bits that do not count. */
     @ParameterizedTest
     @CsvSource({
-        "0, 0x8000", "0xff, 0x80ff", "0x100, 0x20000", "0x17f, 0x2007f", "0x180, -1", "0x200, 0xffffffff", "0x201, 0",
+        "0, 0x8000",
+        "0xff, 0x80ff",
+        "0x100, 0x20000",
+        "0x17f, 0x2007f",
+        "0x180, -1",
+        "0x200, 0xffffffff",
+        "0x201, 0",
         "0x10200, -1"
     })
     void anIdIsMappedByTheFirstEntryThatHasIt(String id, String deviceId) {
@@ -306,7 +315,9 @@ class BindingsTest {
         Node unit = node(tree, "/unit");
         assertThat(host.source(tree, unit, 0x80ff)).isEqualTo(OptionalInt.of(0xff));
         assertThat(host.source(tree, unit, 0x9080)).isEqualTo(OptionalInt.of(0x100));
-        assertThat(host.source(tree, unit, 0x9000)).as("an earlier entry has it").isEmpty();
+        assertThat(host.source(tree, unit, 0x9000))
+                .as("an earlier entry has it")
+                .isEmpty();
         assertThat(host.source(tree, unit, 0x8100)).isEmpty();
         assertThat(host.source(tree, node(tree, "/other"), 0x8000)).isEmpty();
     }

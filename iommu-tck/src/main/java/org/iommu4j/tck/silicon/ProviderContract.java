@@ -19,6 +19,7 @@ import java.util.Random;
 import java.util.Set;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.support.FirmwareBytes;
@@ -32,6 +33,7 @@ import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.ShownUnit;
+import org.iommu4j.tck.Machines;
 import org.iommu4j.tck.NoMemory;
 import org.iommu4j.tck.Promise;
 import org.iommu4j.tck.SiliconBench;
@@ -148,10 +150,8 @@ public abstract class ProviderContract {
                     silicon.subject().machines().create(machine),
                     silicon.subject().machines().createFlat(machine))) {
                 assertThat(built.units().stream().map(TranslationUnit::spec)).isEqualTo(machine.units());
-                for (FunctionDescription function : machine.functions()) {
-                    if (function.unit().isPresent() && (function.config()[0x0e] & 0x7f) == 0) {
-                        built.endpoint(function.address()).read(0, false);
-                    }
+                for (PciAddress endpoint : Machines.endpoints(machine)) {
+                    built.endpoint(endpoint).read(0, false);
                 }
                 built.units().forEach(Watched::settle);
             }

@@ -113,11 +113,9 @@ public abstract class VendorContract {
             byte[] table = bench.table(bench.signature());
             Throwable ignored = catchThrowable(() -> vendor.describe(
                     bench.facts(bench.firmwareWith(new byte[3]), bench.topology(), bench.values()), bench.release()));
-            byte[] other = bench.byDeviceTree()
-                    ? Arrays.copyOf(table, table.length + 1)
-                    : TableMutants.wronglySummed(table);
-            vendor.describe(
-                    bench.facts(bench.firmwareWith(other), bench.topology(), bench.values()), bench.release());
+            byte[] other =
+                    bench.byDeviceTree() ? Arrays.copyOf(table, table.length + 1) : TableMutants.wronglySummed(table);
+            vendor.describe(bench.facts(bench.firmwareWith(other), bench.topology(), bench.values()), bench.release());
             Errnos.assertRefused(
                     Errno.ENODEV, () -> vendor.open(bench.platform().context()));
 
@@ -179,8 +177,7 @@ public abstract class VendorContract {
         Map<String, byte[]> others = new LinkedHashMap<>();
         for (String other : List.of("DMAR", "IVRS", "IORT", "RIMT", "VIOT", "FACP", "MCFG", "ZZZZ")) {
             // A vendor that finds units in device trees may have a table of its own too.
-            boolean second =
-                    bench.byDeviceTree() && vendor.claims(VendorBench.firmware(Map.of(other, new byte[0])));
+            boolean second = bench.byDeviceTree() && vendor.claims(VendorBench.firmware(Map.of(other, new byte[0])));
             if (!other.equals(own) && !second) {
                 others.put(other, bench.table(own));
             }
@@ -239,8 +236,7 @@ public abstract class VendorContract {
             } else if (!vendor.claims(own, release)) {
                 assertThat(vendor.describe(bench.facts(), release).devices())
                         .as("devices under %s, which finds no unit", release)
-                        .allSatisfy(
-                                device -> assertThat(device.translated()).isEqualTo(Answer.NO));
+                        .allSatisfy(device -> assertThat(device.translated()).isEqualTo(Answer.NO));
                 Errnos.assertRefused(
                         Errno.ENODEV,
                         () -> vendor.open(bench.platform().with(release).context()));

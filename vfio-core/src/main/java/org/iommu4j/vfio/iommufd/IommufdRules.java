@@ -158,6 +158,7 @@ record IommufdRules(
                     .since("6.17", true, INFERRED)
                     .witnessedBy("IommufdRulesTest#hardwareInformationGrewWithTheReleases"),
             ReleaseRule.of("tellsPasids", "GET_HW_INFO tells how many PASIDs a device has.", false, OBSERVED)
+                    .since("6.12.31", true, READ)
                     .since("6.15", true, INFERRED)
                     .witnessedBy("IommufdRulesTest#hardwareInformationGrewWithTheReleases"),
             ReleaseRule.of("tellsAts", "GET_HW_INFO tells that a device has no ATS.", false, OBSERVED)
@@ -174,14 +175,16 @@ record IommufdRules(
                             "A dirty bitmap of 0 bytes is EINVAL; before, its end wrapped around: EOVERFLOW.",
                             false,
                             READ)
-                    .since("7.3", true, READ)
-                    .witnessedBy("IommufdRulesTest#aDirtyBitmapOfNoBytesIsInvalidSince73"),
+                    .since("6.12.117", true, READ)
+                    .since("7.3.4", true, READ)
+                    .witnessedBy("IommufdRulesTest#aDirtyBitmapOfNoBytesIsInvalidSince734"),
             ReleaseRule.of(
                             "boundsInvalidations",
                             "An array of invalidations has at most 2^19 entries of at most 4096 bytes, and a queue "
                                     + "of a virtual IOMMU at most 2^19 events.",
                             false,
                             READ)
+                    .since("6.12.96", true, READ)
                     .since("7.1", true, READ, "4d7098600")
                     .witnessedBy("IommufdRulesTest#anArrayOfInvalidationsIsBoundedSince71"),
             ReleaseRule.of(

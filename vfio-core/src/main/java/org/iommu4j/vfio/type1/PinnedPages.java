@@ -57,7 +57,12 @@ final class PinnedPages {
     int pin(DmaMapping mapping, long offset, int count) {
         ProcessMemory process = mapping.process;
         mapping.pinner = process;
-        process.pin(mapping.virtualAddress + offset, count, mapping.writable(), frames);
+        try {
+            process.pin(mapping.virtualAddress + offset, count, mapping.writable(), frames);
+        } catch (IommuException hole) {
+            checkLimitUpTo(mapping, offset, count);
+            throw hole;
+        }
         try {
             long charged = 0;
             for (int i = 0; i < count; i++) {
@@ -73,6 +78,31 @@ final class PinnedPages {
             throw failure;
         }
         return count;
+    }
+
+    /**
+     * Pins and charges pages one by one up to the first that can't be pinned, and gives them back: a limit that is
+     * reached before a hole decides.
+     *
+     * @throws IommuException ENOMEM
+     */
+    private void checkLimitUpTo(DmaMapping mapping, long offset, int count) {
+        long[] taken = new long[count];
+        int done = 0;
+        try {
+            for (; done + 1 < count; done++) {
+                pin(mapping, offset + ((long) done << PAGE_SHIFT), 1);
+                taken[done] = frames[0];
+            }
+        } catch (IommuException end) {
+            if (end.errno() == Errno.ENOMEM) {
+                throw end;
+            }
+        } finally {
+            for (int i = 0; i < done; i++) {
+                giveBack(mapping, offset + ((long) i << PAGE_SHIFT), taken[i], PAGE_SIZE);
+            }
+        }
     }
 
     /** Returns whether a mapped page is charged for being mapped. */

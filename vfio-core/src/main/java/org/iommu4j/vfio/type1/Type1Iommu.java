@@ -99,7 +99,7 @@ public final class Type1Iommu {
             attachedTo = fresh.domain;
             IovaRanges narrowed = rangesWith(fresh, group);
             checkMappingsAreIn(narrowed, group);
-            if (!options.allowUnsafeInterrupts() && !group.isolatedMsi()) {
+            if (!options.allowUnsafeInterrupts() && !isIsolated(group)) {
                 throw new IommuException(
                         Errno.EPERM,
                         group + " has interrupts that are not remapped, expected isolation or allowUnsafeInterrupts");
@@ -639,6 +639,12 @@ public final class Type1Iommu {
             }
         }
         return null;
+    }
+
+    private boolean isIsolated(IommuGroup group) {
+        return options.isolationByGroup()
+                ? group.isolatedMsi()
+                : group.devices().stream().anyMatch(IommuDevice::isolatedMsi);
     }
 
     private static void attach(IommuGroup group, IommuDomain domain) {

@@ -8,6 +8,8 @@ import org.iommu4j.Errno;
  * Limits and release-dependent behaviour of a type 1 IOMMU.
  *
  * @param allowUnsafeInterrupts whether a group whose interrupts are not isolated may be attached
+ * @param isolationByGroup whether all devices of a group must be isolated, and not one at least; differs between
+ *     releases
  * @param dmaEntryLimit the greatest number of mappings
  * @param blocking how it gets no-snoop blocked; differs between releases
  * @param rangeOverflow the errno for a range that wraps around the end of the address space; differs between releases
@@ -19,6 +21,7 @@ import org.iommu4j.Errno;
  */
 public record Type1Options(
         boolean allowUnsafeInterrupts,
+        boolean isolationByGroup,
         int dmaEntryLimit,
         NoSnoopBlocking blocking,
         Errno rangeOverflow,

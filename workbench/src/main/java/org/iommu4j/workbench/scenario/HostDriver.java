@@ -3,6 +3,7 @@ package org.iommu4j.workbench.scenario;
 
 import org.iommu4j.dma.DmaDevice;
 import org.iommu4j.dma.DmaDirection;
+import org.iommu4j.platform.Architecture;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.machine.Machine;
@@ -13,6 +14,9 @@ import org.iommu4j.sim.pcie.Endpoint;
  *
  * <p>It works on two CPUs: one writes, another reads, so that flushing has to reach both. Source: {@code
  * drm_clflush_virt_range} and {@code wbinvd_on_all_cpus} in i915.
+ *
+ * <p>Linux has these flushes for x86 alone. For the other architectures here they only warn ({@code drm_cache.c}), so
+ * that there the machine decides whether the data is right.
  */
 public final class HostDriver {
     private static final int LINE = 64;
@@ -22,6 +26,7 @@ public final class HostDriver {
     private final Endpoint endpoint;
     private final long page;
     private final long iova;
+    private final boolean flushes;
     private int nextLine;
 
     HostDriver(Machine machine, Endpoint endpoint, DmaDevice dma) {
@@ -29,6 +34,11 @@ public final class HostDriver {
         this.endpoint = endpoint;
         this.page = machine.frames().allocate(0);
         this.iova = dma.mapPage(page, DmaDirection.BIDIRECTIONAL);
+        Architecture architecture = machine.description().processors().architecture();
+        this.flushes = architecture == Architecture.X86_64;
+        if (!flushes) {
+            machine.trace().note("Linux has no flush of cache lines for drivers on " + architecture);
+        }
         DeviceAccess.enableBusMaster(endpoint.config());
         DeviceAccess.enableNoSnoop(endpoint.config(), true);
     }
@@ -75,14 +85,19 @@ public final class HostDriver {
         return machine.processors().get(machine.processors().size() - 1);
     }
 
-    private static void flushLine(Processor cpu, long physicalAddress) {
+    private void flushLine(Processor cpu, long physicalAddress) {
+        if (!flushes) {
+            return;
+        }
         cpu.mfence();
         cpu.clflush(physicalAddress);
         cpu.mfence();
     }
 
     private void wbinvdOnAllCpus() {
-        machine.processors().forEach(Processor::wbinvd);
+        if (flushes) {
+            machine.processors().forEach(Processor::wbinvd);
+        }
     }
 
     private int takeLine() {

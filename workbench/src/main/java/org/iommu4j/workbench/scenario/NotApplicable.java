@@ -5,7 +5,7 @@ package org.iommu4j.workbench.scenario;
 public enum NotApplicable {
     /** No domain blocks no-snoop: the release or the driver has no such control, or a unit can't. */
     NO_ENFORCEMENT,
-    /** The case has a virtual machine or WBINVD, and the CPUs have neither VMX nor SVM, or no WBINVD. */
+    /** The case has a virtual machine, and the CPUs have neither VMX nor SVM. */
     NEEDS_KVM_X86,
     /** No driver, or no silicon, knows the machine's IOMMU. */
     NO_DRIVER,

@@ -28,7 +28,6 @@ import org.iommu4j.kvm.Vcpu;
 import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
-import org.iommu4j.platform.Architecture;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.machine.Machine;
@@ -177,15 +176,8 @@ public final class Scenario {
         return new GuestDevice(cpu, endpoint, endpoint.config(), GUEST_ADDRESS, IOVA);
     }
 
-    /**
-     * Binds a kernel driver that uses the DMA API on the device's default domain.
-     *
-     * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs have no WBINVD and CLFLUSH
-     */
+    /** Binds a kernel driver that uses the DMA API on the device's default domain. It needs no KVM. */
     public HostDriver bindHostDriver(PciAddress address) {
-        if (machine.description().processors().architecture() != Architecture.X86_64) {
-            throw new NotApplicableException(NotApplicable.NEEDS_KVM_X86, "the CPUs have no WBINVD and CLFLUSH");
-        }
         DmaDevice dma = new DmaApi(core, machine.memory(0), machine.frames()).bind(address);
         decides(
                 () -> new Decision(Enforcement.NOT_ASKED, null, null, null, null),

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.it.kernel;
+
+import static org.iommu4j.it.kernel.Replay.hex;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.core.DefaultDomainPolicy;
+import org.iommu4j.core.IommuCore;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.platform.ProcessMemory;
+import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.sim.machine.Machine;
+import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.machine.UserProcess;
+import org.iommu4j.sim.pcie.Endpoint;
+import org.iommu4j.sim.pcie.RequestStatus;
+import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.vfio.Vfio;
+import org.iommu4j.vfio.VfioContainer;
+import org.iommu4j.vfio.VfioDevice;
+import org.iommu4j.vfio.VfioDeviceInfo;
+import org.iommu4j.vfio.VfioGroup;
+import org.iommu4j.vfio.VfioOptions;
+import org.iommu4j.vfio.type1.DirtyPages;
+import org.iommu4j.vfio.type1.DmaMap;
+import org.iommu4j.vfio.type1.DmaUnmap;
+import org.iommu4j.vfio.type1.IovaRange;
+import org.iommu4j.vfio.type1.Type1Info;
+import org.iommu4j.vfio.type1.VfioBitmap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What the agent does, over our VFIO on a machine of our silicon: it performs a sequence and says what was answered.
+ *
+ * <p>A file that is closed while others hold it lives on, as the kernel's do: a container until its groups left, a
+ * group until its devices are closed.
+ */
+final class SimulatedVfio {
+    private static final long PAGE = 4096;
+    private static final int WORDS = 64;
+    private static final int INFO_BYTES = 4096;
+    private static final int COMMAND = 4;
+    private static final int MEMORY = 2;
+    private static final int BUS_MASTER = 4;
+    private static final int GET_DIRTY_BITMAP = 1;
+    private static final int READ_WRITE = 2;
+    private static final int[] AREA_PAGES = {64, 4, 2, 512};
+    private static final int READ_ONLY_AREA = 1;
+
+    private final List<PciAddress> functions;
+    private final Machine machine;
+    private final SystemMemory memory;
+    private final UserProcess process;
+    private final IommuCore core;
+    private final Vfio vfio;
+    private final Map<Long, VfioContainer> containers = new HashMap<>();
+    private final Map<Long, VfioGroup> groups = new HashMap<>();
+    private final Map<Long, OpenDevice> devices = new HashMap<>();
+    private final List<VfioContainer> heldContainers = new ArrayList<>();
+    private final List<VfioGroup> heldGroups = new ArrayList<>();
+
+    /** The watched words of each page, by its address, as last seen. */
+    private final Map<Long, long[]> seen = new TreeMap<>();
+
+    /** An open device, with the group that it was opened through. */
+    private record OpenDevice(VfioGroup group, VfioDevice device, ConfigSpace config) {}
+
+    /**
+     * Makes a host.
+     *
+     * @param functions those bound to vfio-pci, by their number
+     * @param kernelsFunctions those that have a kernel's driver
+     */
+    SimulatedVfio(
+            MachineDescription description,
+            LinuxRelease release,
+            List<PciAddress> functions,
+            List<PciAddress> kernelsFunctions,
+            VfioSequence sequence) {
+        this.functions = functions;
+        machine = MachineFactory.load().createFlat(description);
+        memory = machine.memory(0);
+        core = IommuCore.open(
+                IommuVendors.load().open(machine.vendorContext(release)), machine.topology(), DefaultDomainPolicy.DMA);
+        for (PciAddress function : kernelsFunctions) {
+            core.group(function)
+                    .orElseThrow()
+                    .useDefaultDomain(core.device(function).orElseThrow());
+        }
+        vfio = new Vfio(core, VfioOptions.DEFAULT.withRelease(release));
+        functions.forEach(vfio::register);
+        process = machine.newProcess(sequence.limit() / PAGE, sequence.capIpcLock());
+        for (int area = 0; area < AREA_PAGES.length; area++) {
+            mapPages(area, 0, AREA_PAGES[area], area != READ_ONLY_AREA);
+        }
+    }
+
+    /** Performs calls, and returns the answers: result, errno and outputs. */
+    List<String> perform(List<VfioCall> calls) {
+        List<String> answers = new ArrayList<>();
+        for (VfioCall call : calls) {
+            answers.add(perform(call));
+            closeHeld();
+        }
+        return answers;
+    }
+
+    /**
+     * Closes all files, as the end of the process does.
+     *
+     * @throws AssertionError where pages stay pinned or charged
+     */
+    void exit() {
+        List.copyOf(devices.keySet()).forEach(this::closeDevice);
+        groups.values().forEach(VfioGroup::close);
+        heldGroups.forEach(VfioGroup::close);
+        containers.values().forEach(VfioContainer::close);
+        heldContainers.forEach(VfioContainer::close);
+        if (process.pinned() != 0 || process.charged() != 0) {
+            throw new AssertionError(process.pinned() + " pages stay pinned, " + process.charged() + " charged");
+        }
+    }
+
+    private String perform(VfioCall call) {
+        StringBuilder outputs = new StringBuilder();
+        try {
+            return perform(call, outputs) + " 0" + outputs;
+        } catch (IommuException refusal) {
+            return "-1 " + refusal.errno().name();
+        } catch (Skipped skipped) {
+            return "skipped";
+        }
+    }
+
+    /** The agent makes no call either. */
+    private static final class Skipped extends RuntimeException {
+        private static final long serialVersionUID = 1;
+    }
+
+    private int perform(VfioCall call, StringBuilder out) {
+        long first = call.arguments().isEmpty() ? 0 : call.argument(0);
+        return switch (call.kind()) {
+            case OPEN_CONTAINER -> done(() -> openContainer(first));
+            case CLOSE_CONTAINER -> done(() -> closeContainer(first));
+            case OPEN_GROUP -> done(() -> openGroup(first));
+            case CLOSE_GROUP -> done(() -> closeGroup(first));
+            case SET_CONTAINER -> done(() -> group(first).setContainer(file(call.number(1))));
+            case UNSET_CONTAINER -> done(() -> group(first).unsetContainer());
+            case GROUP_STATUS -> done(() -> status(group(first), out));
+            case OPEN_DEVICE -> done(() -> openDevice(first, call.number(1), out));
+            case CLOSE_DEVICE -> done(() -> closeDevice(first));
+            case API_VERSION -> container(first).apiVersion();
+            case CHECK_EXTENSION -> container(first).checkExtension(call.number(1));
+            case SET_IOMMU -> done(() -> container(first).setIommu(call.number(1)));
+            case IOMMU_INFO -> done(() -> info(container(first), call.number(1), out));
+            case MAP_DMA ->
+                done(() -> container(first)
+                        .map(new DmaMap(
+                                call.number(6),
+                                call.number(5),
+                                address(call.argument(1), call.argument(2)),
+                                call.argument(3),
+                                call.argument(4))));
+            case UNMAP_DMA -> done(() -> unmap(container(first), call, out));
+            case DIRTY_PAGES -> done(() -> dirtyPages(container(first), call, out));
+            case DEVICE_INFO -> done(() -> deviceInfo(device(first).device(), call.number(1), out));
+            case RESET_DEVICE -> done(() -> device(first).device().reset());
+            case BUS_MASTER -> done(() -> busMaster(first, call.number(1), out));
+            case DMA -> done(() -> dma(first, call.argument(1), call.argument(2), out));
+            case MAP_MEMORY ->
+                done(() -> mapPages(first, call.number(1), call.number(2), call.number(3) == READ_WRITE));
+            case UNMAP_MEMORY -> done(() -> unmapPages(first, call.number(1), call.number(2)));
+            case LOCKED -> done(() -> field(out, "pages", process.charged()));
+        };
+    }
+
+    private static int done(Runnable call) {
+        call.run();
+        return 0;
+    }
+
+    private static void field(StringBuilder out, String name, long value) {
+        out.append(' ').append(name).append('=').append(hex(value));
+    }
+
+    private static IommuException noFile() {
+        return new IommuException(Errno.EBADF, "the number is of no file");
+    }
+
+    // ---- files -----------------------------------------------------------------------------------------------------
+
+    private VfioContainer container(long slot) {
+        return Optional.ofNullable(containers.get(slot)).orElseThrow(SimulatedVfio::noFile);
+    }
+
+    private VfioGroup group(long slot) {
+        return Optional.ofNullable(groups.get(slot)).orElseThrow(SimulatedVfio::noFile);
+    }
+
+    private OpenDevice device(long slot) {
+        return Optional.ofNullable(devices.get(slot)).orElseThrow(SimulatedVfio::noFile);
+    }
+
+    private @Nullable Object file(int number) {
+        return number == VfioCall.OTHER_FILE ? "/dev/null" : containers.get((long) number);
+    }
+
+    private void openContainer(long slot) {
+        if (containers.containsKey(slot)) {
+            throw new Skipped();
+        }
+        containers.put(slot, vfio.openContainer(process));
+    }
+
+    private void closeContainer(long slot) {
+        heldContainers.add(container(slot));
+        containers.remove(slot);
+    }
+
+    private void openGroup(long slot) {
+        VfioGroup group = vfio.openGroup(
+                core.group(functions.get((int) slot)).orElseThrow().id());
+        if (groups.putIfAbsent(slot, group) != null) {
+            group.close();
+        }
+    }
+
+    private void closeGroup(long slot) {
+        heldGroups.add(group(slot));
+        groups.remove(slot);
+    }
+
+    private void openDevice(long group, long slot, StringBuilder out) {
+        if (devices.containsKey(slot)) {
+            throw new Skipped();
+        }
+        VfioDevice device = group(group).openDevice(functions.get((int) slot));
+        ConfigSpace config = device.config();
+        devices.put(slot, new OpenDevice(group(group), device, config));
+        int command = config.read(COMMAND, 2);
+        field(out, "command", command);
+        config.write(COMMAND, 2, command | MEMORY | BUS_MASTER);
+    }
+
+    private void closeDevice(long slot) {
+        OpenDevice open = device(slot);
+        devices.remove(slot);
+        open.group().closeDevice(open.device());
+    }
+
+    /** Files that nothing holds any more vanish: groups first, since they hold containers. */
+    private void closeHeld() {
+        heldGroups.removeIf(group -> vanishes(group::close));
+        heldContainers.removeIf(container -> vanishes(container::close));
+    }
+
+    private static boolean vanishes(Runnable close) {
+        try {
+            close.run();
+            return true;
+        } catch (IommuException held) {
+            if (held.errno() != Errno.EBUSY) {
+                throw held;
+            }
+            return false;
+        }
+    }
+
+    // ---- calls -----------------------------------------------------------------------------------------------------
+
+    private static void status(VfioGroup group, StringBuilder out) {
+        field(out, "flags", (group.viable() ? 1 : 0) | (group.containerSet() ? 2 : 0));
+    }
+
+    private static void info(VfioContainer container, int argsz, StringBuilder out) {
+        Type1Info info = container.info(argsz);
+        field(out, "argsz", info.argsz());
+        field(out, "flags", info.flags());
+        field(out, "page_sizes", info.pageSizes());
+        field(out, "capabilities", argsz < Type1Info.SIZE ? 0 : info.capabilityOffset());
+        if (argsz < INFO_BYTES || info.capabilityOffset() == 0) {
+            return;
+        }
+        field(out, "dirty_page_sizes", info.dirtyPageSize());
+        field(out, "dirty_bitmap_bytes", info.maxDirtyBitmapBytes());
+        field(out, "available", info.dmaAvailable());
+        for (IovaRange range : info.iovaRanges()) {
+            out.append(" range=").append(hex(range.start())).append('-').append(hex(range.end()));
+        }
+    }
+
+    private static void unmap(VfioContainer container, VfioCall call, StringBuilder out) {
+        VfioBitmap bitmap = bitmap(call.argument(5), call.argument(6));
+        long size = container.unmap(
+                new DmaUnmap(call.number(4), call.number(3), call.argument(1), call.argument(2), bitmap));
+        field(out, "size", size);
+        bits(bitmap, out);
+    }
+
+    private static void dirtyPages(VfioContainer container, VfioCall call, StringBuilder out) {
+        VfioBitmap bitmap = bitmap(call.argument(4), call.argument(5));
+        container.dirtyPages(
+                new DirtyPages(DirtyPages.SIZE_WITH_RANGE, call.number(1), call.argument(2), call.argument(3), bitmap));
+        bits(bitmap, out);
+    }
+
+    private static VfioBitmap bitmap(long pageSize, long bytes) {
+        return new VfioBitmap(pageSize, bytes, new long[(int) bytes / Long.BYTES]);
+    }
+
+    private static void bits(VfioBitmap bitmap, StringBuilder out) {
+        for (int i = 0; i < bitmap.data().length; i++) {
+            if (bitmap.data()[i] != 0) {
+                field(out, "bitmap[" + i + "]", bitmap.data()[i]);
+            }
+        }
+    }
+
+    private static void deviceInfo(VfioDevice device, int argsz, StringBuilder out) {
+        VfioDeviceInfo info = device.info(argsz);
+        field(out, "flags", info.flags());
+        field(out, "regions", info.regions());
+        field(out, "interrupts", info.interrupts());
+    }
+
+    private void busMaster(long slot, int on, StringBuilder out) {
+        if (!devices.containsKey(slot)) {
+            throw new Skipped();
+        }
+        ConfigSpace config = device(slot).config();
+        config.write(COMMAND, 2, MEMORY | (on == 0 ? 0 : BUS_MASTER));
+        field(out, "command", config.read(COMMAND, 2));
+    }
+
+    // ---- memory and DMA --------------------------------------------------------------------------------------------
+
+    private static long address(long area, long offset) {
+        return area == VfioCall.ABSOLUTE ? offset : ((area + 1) << 44) + offset;
+    }
+
+    private void mapPages(long area, int page, int count, boolean writable) {
+        unmapPages(area, page, count);
+        process.allocate(address(area, page * PAGE), count, writable);
+        for (int i = page; i < page + count; i++) {
+            long[] words = new long[WORDS];
+            long frame = process.translate(address(area, i * PAGE));
+            for (int word = 0; word < WORDS; word++) {
+                words[word] = (area + 1) << 48 | (long) i << 16 | word;
+                memory.store(frame + 8L * word, words[word]);
+            }
+            seen.put(address(area, i * PAGE), words);
+        }
+    }
+
+    private void unmapPages(long area, int page, int count) {
+        for (int i = page; i < page + count; i++) {
+            long at = address(area, i * PAGE);
+            if (process.translate(at) != ProcessMemory.UNMAPPED) {
+                process.free(at, 1);
+                seen.remove(at);
+            }
+        }
+    }
+
+    private void dma(long slot, long from, long to, StringBuilder out) {
+        if (!devices.containsKey(slot)) {
+            throw new Skipped();
+        }
+        Endpoint edu = machine.endpoint(functions.get((int) slot));
+        long[] buffer = new long[2];
+        for (int i = 0; i < buffer.length; i++) {
+            long value = edu.read(from + 8L * i, false);
+            buffer[i] = edu.lastStatus() == RequestStatus.DONE ? value : 0;
+        }
+        for (int i = 0; i < buffer.length; i++) {
+            edu.write(to + 8L * i, buffer[i], false);
+        }
+        changes(out);
+    }
+
+    /** Names each watched word that has another value than when last seen. */
+    private void changes(StringBuilder out) {
+        seen.forEach((at, words) -> {
+            long frame = process.translate(at);
+            for (int word = 0; word < WORDS; word++) {
+                long value = memory.load(frame + 8L * word);
+                if (value != words[word]) {
+                    words[word] = value;
+                    out.append(' ').append((at >>> 44) - 1).append('+');
+                    out.append(hex((at & (1L << 44) - 1) + 8L * word))
+                            .append('=')
+                            .append(hex(value));
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.it.kernel;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+
+/**
+ * One call of a sequence, with numbers for its arguments.
+ *
+ * @param kind what is called
+ * @param arguments as many numbers as the kind has parameters
+ */
+record VfioCall(Kind kind, List<Long> arguments) {
+    /** A container's number that no file has. */
+    static final int NO_FILE = 8;
+
+    /** A container's number that names a file of another kind. */
+    static final int OTHER_FILE = 9;
+
+    /** The area whose offsets are addresses. */
+    static final int ABSOLUTE = 15;
+
+    /** What can be called; the agent knows them by their names in small letters. */
+    enum Kind {
+        OPEN_CONTAINER("container"),
+        CLOSE_CONTAINER("container"),
+        OPEN_GROUP("group"),
+        CLOSE_GROUP("group"),
+        SET_CONTAINER("group", "container"),
+        UNSET_CONTAINER("group"),
+        GROUP_STATUS("group"),
+        OPEN_DEVICE("group", "device"),
+        CLOSE_DEVICE("device"),
+        API_VERSION("container"),
+        CHECK_EXTENSION("container", "extension"),
+        SET_IOMMU("container", "type"),
+        IOMMU_INFO("container", "argsz"),
+        MAP_DMA("container", "area", "offset", "iova", "size", "flags", "argsz"),
+        UNMAP_DMA("container", "iova", "size", "flags", "argsz", "page_size", "bitmap_bytes"),
+        DIRTY_PAGES("container", "flags", "iova", "size", "page_size", "bitmap_bytes"),
+        DEVICE_INFO("device", "argsz"),
+        RESET_DEVICE("device"),
+        BUS_MASTER("device", "on"),
+        DMA("device", "from", "to"),
+        MAP_MEMORY("area", "page", "count", "protection"),
+        UNMAP_MEMORY("area", "page", "count"),
+        LOCKED;
+
+        private final List<String> parameters;
+
+        Kind(String... parameters) {
+            this.parameters = List.of(parameters);
+        }
+    }
+
+    VfioCall {
+        arguments = List.copyOf(arguments);
+        if (arguments.size() != kind.parameters.size()) {
+            throw new IllegalArgumentException(kind + " has the parameters " + kind.parameters);
+        }
+    }
+
+    static VfioCall of(Kind kind, long... arguments) {
+        return new VfioCall(kind, Arrays.stream(arguments).boxed().toList());
+    }
+
+    /** Returns an argument. */
+    long argument(int index) {
+        return arguments.get(index);
+    }
+
+    /** Returns an argument that is small. */
+    int number(int index) {
+        return (int) argument(index);
+    }
+
+    /** Returns the line that the agent reads. */
+    @Override
+    public String toString() {
+        StringBuilder line = new StringBuilder(kind.name().toLowerCase(Locale.ROOT));
+        for (int i = 0; i < arguments.size(); i++) {
+            line.append(' ').append(kind.parameters.get(i)).append('=').append(Replay.hex(arguments.get(i)));
+        }
+        return line.toString();
+    }
+}
