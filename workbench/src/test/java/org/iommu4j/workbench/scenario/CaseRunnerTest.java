@@ -107,6 +107,27 @@ class CaseRunnerTest {
         assertThat(JsonReport.of(outcome)).contains("\"vendor\" : null");
     }
 
+    /** Linux's driver of RISC-V units reads RIMT since 6.18, and a device tree before. */
+    @Test
+    void aDriverThatFindsNoUnitByItsFirmwareIsNoDriver() {
+        CaseRunner runner = new CaseRunner(workbench.machines(), IommuVendors.load());
+        Case story = workbench.caseNamed("guest-no-snoop");
+        MachineDescription acpi = workbench.machines().named("riscv");
+        assertNotApplicable(
+                runner.run(story, acpi, LinuxRelease.named("6.17")),
+                NotApplicable.NO_DRIVER,
+                "driver riscv of Linux 6.17 finds no unit by its firmware tables [RIMT]");
+        assertNotApplicable(
+                runner.run(story, acpi, LinuxRelease.named("6.12")),
+                NotApplicable.RELEASE_NOT_BUILT,
+                "driver riscv is not built for Linux 6.12");
+        for (Outcome outcome : List.of(
+                runner.run(story, acpi, LinuxRelease.named("6.18")),
+                runner.run(story, workbench.machines().named("riscv-dt"), LinuxRelease.named("6.13")))) {
+            assertNotApplicable(outcome, NotApplicable.NEEDS_KVM_X86, "neither VMX nor SVM");
+        }
+    }
+
     /** A vendor whose driver is built from a release on. */
     private record BuiltSince(IommuVendor vendor, LinuxRelease oldest) implements IommuVendor {
         @Override
