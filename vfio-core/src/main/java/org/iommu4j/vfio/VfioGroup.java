@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
-import java.util.HashMap;
-import java.util.Map;
 import java.util.Objects;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
@@ -25,9 +23,6 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     private volatile @Nullable VfioContainer container;
     /** The iommufd that serves as the container, or null. */
     private @Nullable CompatGroup compat;
-
-    /** Devices that were opened through an iommufd; they stay bound when the group leaves it. */
-    private final Map<VfioDevice, BoundDevice> compatDevices = new HashMap<>();
 
     private int openDevices;
     private boolean closed;
@@ -96,12 +91,13 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     /**
      * Puts the group in a container, and takes its DMA from the kernel.
      *
-     * <p>An iommufd serves as a container as well, for groups with an IOMMU. It takes the group's DMA when a device is
-     * opened, and lets the group leave while one is.
+     * <p>An iommufd serves as a container as well. It takes the group's DMA when a device is opened, and lets the group
+     * leave while one is. Since 6.3 an iommufd serves groups without an IOMMU, or all others.
      *
      * @param file the open file that the user names; null where its number is of none
      * @throws IommuException EBADF (no file, or a closed container), EINVAL (the group is in a container), EBADFD (the
-     *     file is no container; before 6.2 EINVAL), EINVAL (the container belongs to another host), EPERM (one of it
+     *     file is no container; before 6.2 EINVAL), EINVAL (the container belongs to another host; the iommufd serves
+     *     groups of the other kind), EPERM (one of it
      *     and the groups in the container has an IOMMU and the other none; since 5.19: not viable), EBUSY and EINVAL as
      *     {@link IommuGroup#claimDmaOwner}, and where the container already has its IOMMU, as {@link
      *     org.iommu4j.vfio.type1.Type1Iommu#attachGroup}
@@ -116,10 +112,7 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
                 throw new IommuException(Errno.EINVAL, "group " + id() + " is in a container");
             }
             if (file instanceof Iommufd iommufd) {
-                if (group.iommuGroup == null) {
-                    throw new IommuException(Errno.EINVAL, "group " + id() + " has no IOMMU");
-                }
-                compat = CompatGroup.enter(iommufd, group.iommuGroup);
+                compat = CompatGroup.enter(iommufd, group);
                 return;
             }
             if (!(file instanceof VfioContainer target)) {
@@ -165,7 +158,8 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
      *
      * @throws IommuException ENODEV (no such device is registered), EINVAL (the container has no IOMMU yet, or there is
      *     no container; before 5.19 first of all, and also where the group is not viable); in an iommufd as {@link
-     *     Iommufd#bind} and {@link BoundDevice#attach}
+     *     Iommufd#bind} and {@link BoundDevice#attach}, for an emulated device ENODEV (it has no IOAS for VFIO's
+     *     calls), and without an IOMMU EPERM (no CAP_SYS_RAWIO, or it has such an IOAS)
      */
     public VfioDevice openDevice(DeviceId id) {
         Objects.requireNonNull(id, "id");
@@ -185,7 +179,7 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
             if (current == null) {
                 checkHasIommu();
             } else if (device.openCount == 0) {
-                compatDevices.put(device, current.open(device.device().orElseThrow()));
+                current.open(device);
             }
             device.opened();
             openDevices++;
@@ -212,12 +206,8 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
             if (Vfio.device(group, device.id()) != device || device.openCount == 0) {
                 throw new IommuException(Errno.EINVAL, device.id() + " is not open in group " + id());
             }
-            device.closed();
             openDevices--;
-            BoundDevice bound = device.openCount == 0 ? compatDevices.remove(device) : null;
-            if (bound != null) {
-                bound.unbind();
-            }
+            device.closed();
         }
     }
 
