@@ -25,6 +25,7 @@ import org.iommu4j.kvm.KvmOptions;
 import org.iommu4j.kvm.KvmVfioDevice;
 import org.iommu4j.kvm.Vcpu;
 import org.iommu4j.kvm.VirtualMachine;
+import org.iommu4j.kvm.X86MemoryType;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.release.ReleaseRule;
@@ -104,14 +105,16 @@ class CasesOfRulesTest {
             Map.entry("kvm: cachingOffIgnoresPat", new Cell(named("intel-nosc"), "guest-memory")),
             Map.entry("kvm: guestMtrrs", new Cell(named("intel-nosc"), "guest-memory")),
             Map.entry("kvm: guestPatQuirk", new Cell(named("intel-nosc"), "guest-memory")),
-            Map.entry("kvm: recomputesOnFailedDelete", new Cell(named("intel-nosc"), "guest-memory")));
+            Map.entry("kvm: recomputesOnFailedDelete", new Cell(named("intel-nosc"), "guest-memory")),
+            Map.entry("kvm: takesDeviceFiles", new Cell(named("intel-nosc"), "device-file")));
 
     private static final Map<String, Consumer<Scenario>> STORIES = Map.of(
             "late-device", CasesOfRulesTest::lateDevice,
             "device-leaves-kvm", CasesOfRulesTest::deviceLeavesKvm,
             "joins-anothers-table", CasesOfRulesTest::joinsAnothersTable,
             "user-domains", CasesOfRulesTest::userDomains,
-            "guest-memory", CasesOfRulesTest::guestMemory);
+            "guest-memory", CasesOfRulesTest::guestMemory,
+            "device-file", CasesOfRulesTest::deviceFile);
 
     private final Workbench workbench = Workbench.create();
 
@@ -345,6 +348,20 @@ class CasesOfRulesTest {
         }
     }
 
+    /** KVM is given a device's own file. */
+    private static void deviceFile(Scenario scenario) {
+        VfioDeviceFile file = file(scenario, scenario.device());
+        file.bind(iommufd(scenario));
+        UserProcess vmm = scenario.machine().newProcess(0, true);
+        VirtualMachine vm = machine(scenario, vmm, KvmOptions.DEFAULT);
+        try {
+            vm.createVfioDevice().addFile(file);
+        } catch (IommuException e) {
+            scenario.note(e.errno().toString());
+        }
+        scenario.note("non-coherent DMA: " + vm.noncoherentDma());
+    }
+
     /** What a guest's memory is, by what guest and VMM turn off. */
     private static void guestMemory(Scenario scenario) {
         UserProcess vmm = scenario.machine().newProcess(0, true);
@@ -355,7 +372,9 @@ class CasesOfRulesTest {
         vm.addMemory(0, 0, 4096, Scenario.VMM_ADDRESS);
         KvmVfioDevice files = vm.createVfioDevice();
         boolean[] coherent = {true};
-        files.addFile(() -> coherent[0]);
+        VfioFile changing = () -> coherent[0];
+        VfioFile noncoherent = () -> false;
+        files.addFile(changing);
         coherent[0] = false;
         VfioFile absent = () -> true;
         try {
@@ -363,12 +382,12 @@ class CasesOfRulesTest {
         } catch (IommuException e) {
             scenario.note(e.errno() + ", non-coherent DMA: " + vm.noncoherentDma());
         }
-        files.addFile(() -> false);
+        files.addFile(noncoherent);
         Vcpu vcpu = vm.createVcpu(scenario.machine().processors().get(0));
         vcpu.setCachingOff(true);
         scenario.note("caching off " + vcpu.memoryTypeOf(0));
         vcpu.setCachingOff(false);
-        vm.setGuestMtrrs(MemoryType.UC);
+        vm.setGuestMtrrs(X86MemoryType.UC);
         scenario.note("guest's MTRRs " + vm.guestMemoryType());
     }
 }
