@@ -288,7 +288,8 @@ final class LiveKernel implements AutoCloseable {
     List<String> complaints() {
         return read("messages")
                 .lines()
-                .filter(line -> COMPLAINT.matcher(line).find())
+                .filter(line ->
+                        COMPLAINT.matcher(line).find() && !KNOWN.matcher(line).find())
                 .toList();
     }
 
