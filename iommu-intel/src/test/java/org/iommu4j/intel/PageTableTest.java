@@ -123,7 +123,7 @@ class PageTableTest {
             });
             DirtyBitmap bitmap = new DirtyBitmap(region, K4, 512);
 
-            table.readDirty(bitmap, false, new IotlbGather());
+            table.readDirty(bitmap, false, new IotlbGather(), IntelRules.DirtyLeaves.OWN_PAGES);
 
             assertThat(bitmap.isMarked(region + 15 * K4))
                     .as("dirty before and after load %d", load)

@@ -25,6 +25,7 @@ import org.iommu4j.kvm.KvmOptions;
 import org.iommu4j.kvm.KvmVfioDevice;
 import org.iommu4j.kvm.Vcpu;
 import org.iommu4j.kvm.VirtualMachine;
+import org.iommu4j.kvm.X86MemoryType;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.release.ReleaseRule;
@@ -355,7 +356,8 @@ class CasesOfRulesTest {
         vm.addMemory(0, 0, 4096, Scenario.VMM_ADDRESS);
         KvmVfioDevice files = vm.createVfioDevice();
         boolean[] coherent = {true};
-        files.addFile(() -> coherent[0]);
+        VfioFile changing = () -> coherent[0];
+        files.addFile(changing);
         coherent[0] = false;
         VfioFile absent = () -> true;
         try {
@@ -363,12 +365,13 @@ class CasesOfRulesTest {
         } catch (IommuException e) {
             scenario.note(e.errno() + ", non-coherent DMA: " + vm.noncoherentDma());
         }
-        files.addFile(() -> false);
+        VfioFile incoherent = () -> false;
+        files.addFile(incoherent);
         Vcpu vcpu = vm.createVcpu(scenario.machine().processors().get(0));
         vcpu.setCachingOff(true);
         scenario.note("caching off " + vcpu.memoryTypeOf(0));
         vcpu.setCachingOff(false);
-        vm.setGuestMtrrs(MemoryType.UC);
+        vm.setGuestMtrrs(X86MemoryType.UC);
         scenario.note("guest's MTRRs " + vm.guestMemoryType());
     }
 }
