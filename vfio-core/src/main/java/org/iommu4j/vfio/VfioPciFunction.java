@@ -84,7 +84,7 @@ final class VfioPciFunction {
         }
     }
 
-    /** The device is closed for the last time: its controls are what they were when it was opened, so it sends nothing. */
+    /** The device is closed for the last time: its controls are what they were when it was opened; it sends nothing. */
     void disable() {
         config().write(COMMAND, 2, savedCommand);
         int express = express();

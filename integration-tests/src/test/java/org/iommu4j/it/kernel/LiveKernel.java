@@ -63,6 +63,12 @@ final class LiveKernel implements AutoCloseable {
     private static final Pattern COMPLAINT = Pattern.compile(
             "WARNING:|BUG:|Oops|general protection|soft lockup|hung_task|UBSAN|refcount_t|list_add corruption");
 
+    /**
+     * What kernels to 7.3 are known to complain of: VFIO_IOMMU_DIRTY_PAGES shifts by the bits of a bitmap's page size
+     * before it looks whether that is 0. The answer is EINVAL all the same.
+     */
+    private static final Pattern KNOWN = Pattern.compile("UBSAN: shift-out-of-bounds in .*/vfio_iommu_type1\\.c:");
+
     private final Path directory;
     private final Process shell;
     private final SocketChannel port;
@@ -278,11 +284,12 @@ final class LiveKernel implements AutoCloseable {
         return new RandomAccessFile(directory.resolve("disk").toFile(), mode);
     }
 
-    /** Returns the kernel's messages that no correct kernel prints. */
+    /** Returns the kernel's messages that no correct kernel prints, but for the known ones. */
     List<String> complaints() {
         return read("messages")
                 .lines()
-                .filter(line -> COMPLAINT.matcher(line).find())
+                .filter(line ->
+                        COMPLAINT.matcher(line).find() && !KNOWN.matcher(line).find())
                 .toList();
     }
 

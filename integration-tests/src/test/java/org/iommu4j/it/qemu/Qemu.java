@@ -65,8 +65,8 @@ public record Qemu(String binary, int major, int minor) {
     }
 
     /**
-     * Returns what starts it under a shell that kills it as soon as the shell's input ends, so that no QEMU outlives this
-     * JVM, however that ends.
+     * Returns what starts it under a shell that kills it as soon as the shell's input ends, so that no QEMU outlives
+     * this JVM, however that ends.
      */
     public ProcessBuilder command(List<String> arguments) {
         List<String> command = new ArrayList<>(List.of("sh", "-c", UNTIL_INPUT_ENDS, "sh", binary));
