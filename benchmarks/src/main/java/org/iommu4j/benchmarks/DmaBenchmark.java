@@ -74,7 +74,7 @@ public class DmaBenchmark {
                 device.mapPage(BUFFER, DmaDirection.BIDIRECTIONAL);
             }
             for (int i = 0; i < 16; i++) {
-                list.add(BUFFER + 2 * i * PAGE, PAGE);
+                list.add(BUFFER + 2L * i * PAGE, PAGE);
             }
         }
     }

@@ -110,8 +110,8 @@ public final class DmaApi implements AutoCloseable {
      * Lets time pass: a lazy domain's ranges that have waited for 10 ms are flushed, and free.
      *
      * @param milliseconds 0 or more
-     * @throws IommuException ETIMEDOUT or EIO when a flush did not complete: its ranges go on waiting, and the others'
-     *     domains are flushed
+     * @throws IommuException ETIMEDOUT or EIO when a flush did not complete: its ranges go on waiting, and other
+     *     domains are flushed all the same; EPROBE_DEFER when core is closed
      */
     public void advance(long milliseconds) {
         if (milliseconds < 0) {

@@ -301,7 +301,7 @@ public final class DmaDevice implements AutoCloseable {
         long[] lengths = new long[16];
         int pieces = 0;
         long left = (size + addresses.granule() - 1) & -addresses.granule();
-        long orders = (addresses.pageSizes() | PAGE_SIZE) >>> PAGE_SHIFT & ((2L << MAX_ORDER) - 1);
+        long orders = ((addresses.pageSizes() | PAGE_SIZE) >>> PAGE_SHIFT) & ((2L << MAX_ORDER) - 1);
         try {
             while (left != 0) {
                 orders &= (Long.highestOneBit(left >>> PAGE_SHIFT) << 1) - 1;

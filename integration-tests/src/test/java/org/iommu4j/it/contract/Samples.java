@@ -161,6 +161,7 @@ import org.iommu4j.vfio.type1.EmulatedGroup;
 import org.iommu4j.vfio.type1.NoSnoopBlocking;
 import org.iommu4j.vfio.type1.Type1Iommu;
 import org.iommu4j.vfio.type1.Type1Options;
+import org.iommu4j.vfio.type1.Type1Version;
 import org.iommu4j.vfio.type1.VfioBitmap;
 
 /**
@@ -209,7 +210,7 @@ final class Samples {
         add(guest.createVfioDevice(), guest.createVcpu(machine.processors().get(0)));
         Type1Options options =
                 new Type1Options(false, true, 10, NoSnoopBlocking.BY_DOMAIN, Errno.EINVAL, true, true, true);
-        add(options, new Type1Iommu(true, process, options));
+        add(options, new Type1Iommu(Type1Version.TYPE1V2, process, options));
         addIommufd(factory);
         addSilicon(factory);
         add((IntUnaryOperator) event -> event, (IntFunction<Owner>) event -> Owner.HOST, Owner.HOST);

@@ -107,6 +107,26 @@ class DmaOnSiliconTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"intel-sc", "amd", "riscv"})
+    void tablesThatWaitAreFreedWithTheirDomain(String machine) {
+        for (DefaultDomainPolicy next : DefaultDomainPolicy.values()) {
+            DmaBench bench = DmaBench.flat(machine, "7.3", DefaultDomainPolicy.DMA_FQ);
+            DmaDevice gpu = bench.dma.bind(DmaBench.GPU);
+            long start = bench.buffer(10) + PAGE;
+            long iova = gpu.map(start, 2 << 20, DmaDirection.TO_DEVICE);
+            bench.read(iova);
+            gpu.unmap(iova, 2 << 20, DmaDirection.TO_DEVICE);
+            gpu.close();
+
+            bench.group.changeType(next);
+            bench.close();
+
+            assertThat(bench.machine.frames().inUse()).as("after %s", next).isZero();
+            assertThat(bench.iommu.quarantinedFrames()).isZero();
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"intel-sc", "amd", "riscv"})
     void aDeviceFromOutsideIsNeverLazyAndReachesNothingBesideItsBuffer(String machine) {
         DmaBench bench = DmaBench.outside(machine, "7.3", DefaultDomainPolicy.DMA_FQ);
         DmaDevice gpu = bench.dma.bind(DmaBench.GPU);

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.NavigableMap;
 import java.util.Optional;
 import java.util.Random;
 import java.util.TreeMap;
@@ -27,6 +28,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 class DmaPropertyTest {
     private static final long PAGE = DmaBench.PAGE;
     private static final int PAGES = 1024;
+    private static final List<DmaDirection> DIRECTIONS = List.of(DmaDirection.values());
     private static final int STEPS = Integer.getInteger("iommu4j.dma.steps", 1500);
 
     /** What the driver holds: how it is given back, and the device pages that it covers. */
@@ -108,7 +110,7 @@ class DmaPropertyTest {
         boolean whole = random.nextBoolean();
         long start = memory + first * PAGE + (whole ? 0 : random.nextInt((int) PAGE));
         long size = whole ? PAGE * (1 + random.nextInt(40)) : 1 + random.nextInt(9000);
-        DmaDirection direction = DmaDirection.values()[random.nextInt(3)];
+        DmaDirection direction = DIRECTIONS.get(random.nextInt(3));
         long iova = gpu.map(start, size, direction);
         Map<Long, Long> pages = new TreeMap<>();
         cover(pages, iova, start, size);
@@ -123,9 +125,9 @@ class DmaPropertyTest {
             long start = memory + random.nextInt(PAGES - 40) * PAGE + (whole ? 0 : random.nextInt((int) PAGE));
             list.add(start, whole ? PAGE * (1 + random.nextInt(6)) : 1 + random.nextInt(5000));
         }
-        DmaDirection direction = DmaDirection.values()[random.nextInt(3)];
+        DmaDirection direction = DIRECTIONS.get(random.nextInt(3));
         gpu.mapScatter(list, direction);
-        TreeMap<Long, Long> pages = new TreeMap<>();
+        NavigableMap<Long, Long> pages = new TreeMap<>();
         int segment = 0;
         long done = 0;
         for (int i = 0; i < count; i++) {
@@ -142,14 +144,14 @@ class DmaPropertyTest {
     }
 
     /** A piece that ends before a boundary, so that the next begins after it, is followed by the memory behind it. */
-    private static void addPadding(TreeMap<Long, Long> pages) {
+    private static void addPadding(NavigableMap<Long, Long> pages) {
         for (long page = pages.firstKey(); page < pages.lastKey(); page += PAGE) {
             pages.putIfAbsent(page + PAGE, pages.get(page) + PAGE);
         }
     }
 
     private void allocate(String where) {
-        long size = 1 + random.nextInt(30_000);
+        long size = 1L + random.nextInt(30_000);
         CoherentBuffer buffer = random.nextBoolean() ? gpu.allocateCoherent(size) : gpu.allocateCoherentAtomic(size);
         Map<Long, Long> pages = new TreeMap<>();
         for (long offset = 0; offset < size; offset += PAGE) {

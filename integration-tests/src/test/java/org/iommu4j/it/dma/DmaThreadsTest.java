@@ -44,7 +44,7 @@ class DmaThreadsTest {
         List<Future<?>> all = new ArrayList<>();
         long end = System.nanoTime() + NANOS;
         for (int thread = 0; thread < THREADS; thread++) {
-            long mark = thread + 1;
+            long mark = thread + 1L;
             long buffer = bench.buffer(6);
             all.add(pool.submit(() -> {
                 Random random = new Random(seed + mark);
@@ -56,7 +56,7 @@ class DmaThreadsTest {
         Future<?> clock = pool.submit(() -> {
             while (!Thread.currentThread().isInterrupted()) {
                 bench.dma.advance(1);
-                Thread.yield();
+                Thread.onSpinWait();
             }
         });
         try {
@@ -106,7 +106,7 @@ class DmaThreadsTest {
                 int pages = 1 + random.nextInt(5);
                 long iova = device.map(buffer, pages * PAGE, DmaDirection.BIDIRECTIONAL);
                 take(iova, pages, mark);
-                Thread.yield();
+                Thread.onSpinWait();
                 give(iova, pages, mark);
                 device.unmap(iova, pages * PAGE, DmaDirection.BIDIRECTIONAL);
             }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.iommu4j.workbench.cases;
+package org.iommu4j.workbench.scenario;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
@@ -32,13 +32,6 @@ import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.VendorContext;
 import org.iommu4j.workbench.Workbench;
 import org.iommu4j.workbench.report.JsonReport;
-import org.iommu4j.workbench.scenario.Case;
-import org.iommu4j.workbench.scenario.CaseRunner;
-import org.iommu4j.workbench.scenario.Decision;
-import org.iommu4j.workbench.scenario.NotApplicable;
-import org.iommu4j.workbench.scenario.NotApplicableException;
-import org.iommu4j.workbench.scenario.Outcome;
-import org.iommu4j.workbench.scenario.Scenario;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
