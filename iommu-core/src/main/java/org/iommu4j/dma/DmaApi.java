@@ -94,8 +94,8 @@ public final class DmaApi implements AutoCloseable {
         try {
             CoherentPool pool = parameters.coherent() ? null : coherentPool();
             DmaDevice.Machine machine = new DmaDevice.Machine(memory, frames, bounce, pool, options);
-            DmaDevice driver = new DmaDevice(
-                    device, group, space(group), parameters, core.untrusted(id), machine, this::unbound);
+            DmaDevice driver =
+                    new DmaDevice(device, group, space(group), parameters, core.untrusted(id), machine, this::unbound);
             synchronized (lock) {
                 bound++;
             }

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import org.iommu4j.DirtyBitmap;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IotlbGather;
+import org.iommu4j.intel.IntelRules.DirtyLeaves;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.platform.support.FlatMemory;
 import org.iommu4j.platform.support.FramePool;
@@ -123,7 +124,7 @@ class PageTableTest {
             });
             DirtyBitmap bitmap = new DirtyBitmap(region, K4, 512);
 
-            table.readDirty(bitmap, false, new IotlbGather(), IntelRules.DirtyLeaves.OWN_PAGES);
+            table.readDirty(bitmap, false, new IotlbGather(), DirtyLeaves.OWN_PAGES);
 
             assertThat(bitmap.isMarked(region + 15 * K4))
                     .as("dirty before and after load %d", load)

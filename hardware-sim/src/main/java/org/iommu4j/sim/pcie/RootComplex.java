@@ -62,8 +62,7 @@ public final class RootComplex {
         }
         if (unit != null && Translation.isConsumed(translation)) {
             long address = tlp.translated ? tlp.translatedAddress : tlp.address;
-            tlp.fault = unit.consume(
-                    translation, tlp.sourceId, tlp.pasid, address, tlp.flags, tlp.data, tlp.bytes);
+            tlp.fault = unit.consume(translation, tlp.sourceId, tlp.pasid, address, tlp.flags, tlp.data, tlp.bytes);
             refuse(tlp, tlp.fault == 0 ? RequestStatus.CONSUMED : RequestStatus.TRANSLATION_FAULT);
             return;
         }
@@ -140,6 +139,7 @@ public final class RootComplex {
 
     private static int attributes(Tlp tlp) {
         return (tlp.bytes == Integer.BYTES ? Trace.HALF : 0)
-                | (tlp.noSnoopWished ? Trace.NO_SNOOP_REQUESTED : 0) | (tlp.noSnoop ? Trace.NO_SNOOP_SENT : 0);
+                | (tlp.noSnoopWished ? Trace.NO_SNOOP_REQUESTED : 0)
+                | (tlp.noSnoop ? Trace.NO_SNOOP_SENT : 0);
     }
 }

@@ -132,8 +132,7 @@ public interface TranslationUnit {
      * @return 0, or the manual's code of the fault that the unit recorded
      * @throws IllegalStateException when the unit never gives that answer
      */
-    default int consume(
-            long translation, int sourceId, int pasid, long address, int flags, long data, int bytes) {
+    default int consume(long translation, int sourceId, int pasid, long address, int flags, long data, int bytes) {
         throw new IllegalStateException(
                 "unit " + spec().name() + " takes no writes: " + Translation.toString(translation) + " for 0x"
                         + Long.toHexString(address) + " with 0x" + Long.toHexString(data));

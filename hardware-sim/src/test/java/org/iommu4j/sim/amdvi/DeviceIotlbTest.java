@@ -169,7 +169,9 @@ class DeviceIotlbTest {
         bed.command(0x1000000000500001L, 7);
 
         assertThat(bed.memory.load(TestBed.STORE)).as("before the answer").isZero();
-        assertThat(bed.unit.completeInvalidation(0x111, 1, 1)).as("of another device").isFalse();
+        assertThat(bed.unit.completeInvalidation(0x111, 1, 1))
+                .as("of another device")
+                .isFalse();
         assertThat(bed.unit.completeInvalidation(0x110, 1, 2)).isTrue();
         assertThat(bed.unit.step()).as("the second message is missing").isFalse();
         assertThat(bed.unit.completeInvalidation(0x110, 1, 2)).isTrue();

@@ -388,7 +388,9 @@ public abstract class FabricContract {
         ways.machine.poison(ways.at(2));
         ways.machine.drainCaches();
         for (int line : new int[] {0, 2}) {
-            assertThat(ways.fabric.isWritable(ways.at(line))).as("line %d", line).isTrue();
+            assertThat(ways.fabric.isWritable(ways.at(line)))
+                    .as("line %d", line)
+                    .isTrue();
         }
         for (long outside : outside(ways)) {
             assertThat(ways.fabric.isWritable(outside)).as("0x%x", outside).isFalse();

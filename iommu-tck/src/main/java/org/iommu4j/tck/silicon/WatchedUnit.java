@@ -122,8 +122,7 @@ final class WatchedUnit implements TranslationUnit {
     }
 
     @Override
-    public int consume(
-            long translation, int sourceId, int pasid, long address, int flags, long data, int bytes) {
+    public int consume(long translation, int sourceId, int pasid, long address, int flags, long data, int bytes) {
         return unit.consume(translation, sourceId, pasid, address, flags, data, bytes);
     }
 
