@@ -212,7 +212,7 @@ enum { NONE, READ, READ_WRITE };
 #define ABSOLUTE 15
 #define WORDS 64 // of each page that are watched; DMA stays within them
 
-// At (number + 1) << 44: memory to write, to read, none, and a hole of 2 pages behind 2. Area 3 begins with a huge page.
+// At (number + 1) << 44: memory to write, to read, with a hole behind, and a huge page.
 static const struct {
     int pages, protection;
 } areas[AREAS] = {{64, READ_WRITE}, {4, READ}, {2, READ_WRITE}, {512, READ_WRITE}};

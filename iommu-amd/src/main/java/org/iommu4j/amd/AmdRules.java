@@ -182,10 +182,10 @@ record AmdRules(
             ReleaseRule.of(
                             "formatsShareOps",
                             "Domains with v1 and with v2 tables have the same ops, so that VFIO's type 1 tries a "
-                                    + "device in a domain of the other format.",
+                                    + "device in a domain of the other format; but all domains of type 1 on a machine "
+                                    + "have one.",
                             true,
                             READ)
-                    .deciding()
                     .since("6.19", false, READ)
                     .witnessedBy("AmdRulesTest#bothFormatsHadTheSameOpsUntil618"),
             ReleaseRule.of(

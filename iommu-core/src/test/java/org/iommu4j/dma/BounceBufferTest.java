@@ -265,7 +265,7 @@ class BounceBufferTest {
 
     private void byteStore(long address, int value) {
         int shift = (int) (8 * (address & 7));
-        memory.store(address & -8, (memory.load(address & -8) & ~(0xffL << shift)) | (long) value << shift);
+        memory.store(address & -8, (memory.load(address & -8) & ~(0xffL << shift)) | ((long) value << shift));
     }
 
     private static Errno errno(ThrowingCallable call) {

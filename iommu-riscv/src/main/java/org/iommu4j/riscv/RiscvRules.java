@@ -92,7 +92,7 @@ record RiscvRules(
                             "Leaves have a memory type (Svpbmt): I/O for MMIO, no cache for mappings without CACHE.",
                             false,
                             READ)
-                    .since("7.2", true, INFERRED, "f196a8668797", "6c21eb174c6c")
+                    .since("7.2", true, READ, "f196a8668797", "6c21eb174c6c")
                     .witnessedBy("RiscvRulesTest#leavesHaveMemoryTypesSince72"),
             ReleaseRule.of(
                             "nonLeafInvalidations",
@@ -100,7 +100,7 @@ record RiscvRules(
                                     + "translated; else all of the domain is.",
                             false,
                             READ)
-                    .since("7.2", true, INFERRED, "e4084c6bbb42")
+                    .since("7.2", true, READ, "e4084c6bbb42")
                     .witnessedBy("RiscvRulesTest#freedTablesAreForgottenByRangeSince72"),
             ReleaseRule.of(
                             "rangeInvalidations",
@@ -108,7 +108,7 @@ record RiscvRules(
                                     + "a range before all of the domain is forgotten.",
                             false,
                             READ)
-                    .since("7.2", true, INFERRED, "bb62adcf4513", "082ad5ed0785")
+                    .since("7.2", true, READ, "bb62adcf4513", "082ad5ed0785")
                     .witnessedBy("RiscvRulesTest#aRangeIsForgottenByOneCommandSince72"));
 
     /** Returns whether the rules of a release are built, and it has the driver, which came with 6.13. */

@@ -41,7 +41,7 @@ public final class RiscvVendor implements IommuVendor {
     @Override
     public boolean claims(FirmwareTables firmware, LinuxRelease release) {
         Objects.requireNonNull(release, "release");
-        return supports(release) && !RiscvRules.of(release).readsRimt()
+        return (supports(release) && !RiscvRules.of(release).readsRimt())
                 ? UnitMap.isInDeviceTree(firmware)
                 : claims(firmware);
     }

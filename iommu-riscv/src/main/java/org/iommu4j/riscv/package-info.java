@@ -4,14 +4,15 @@
  * The RISC-V IOMMU as Linux drives it.
  *
  * <p>It can be read bottom-up: each class needs only classes above it in this list, and those of {@code fmt}, {@code
- * reg} and {@code acpi}. {@link org.iommu4j.riscv.RiscvVendor} is the only public class.
+ * reg}, {@code acpi} and {@code dt}. {@link org.iommu4j.riscv.RiscvVendor} is the only public class.
  *
  * <ul>
  *   <li>Names and rules: {@code RiscvNames}; {@code RiscvRules}, the only place for differences between releases of
  *       Linux; {@code Tags}, the PSCIDs.
  *   <li>Page tables: {@code PageTable}; {@code Retirement}, {@code PageMapper}, {@code
  *       PageUnmapper}.
- *   <li>Unit: {@code UnitMap}, the units and ids as firmware describes them; {@code DeviceDirectory}; {@code
+ *   <li>Unit: {@code FunctionRegisters}; {@code UnitMap}, the units and ids as firmware describes them, by {@code
+ *       RimtMap} or {@code DeviceTreeMap}; {@code DeviceDirectory}; {@code
  *       QueueMemory}, {@code CommandQueue}, {@code FaultQueue}; {@code UnitStart}, which turns a unit on and off;
  *       {@code RiscvUnit}.
  *   <li>Device and domain: {@code DomainState}, {@code RiscvDevice}; {@code DriverState}; {@code Attacher}, which moves
@@ -26,13 +27,14 @@
  *   <li>RISC-V IOMMU Architecture Specification 1.0 with the extensions NL and S; the RISC-V privileged architecture
  *       for first-stage entries.
  *   <li>Linux {@code drivers/iommu/riscv}, {@code drivers/iommu/generic_pt/fmt/riscv.h} and {@code
- *       drivers/acpi/riscv/rimt.c}, 6.13 to 7.2.
+ *       drivers/acpi/riscv/rimt.c}, 6.13 to 7.2; {@code drivers/iommu/of_iommu.c} and {@code drivers/of}.
  * </ul>
  *
  * <h2>Modelled</h2>
  *
  * <ul>
- *   <li>Units that are platform devices (ACPI id RSCV0004) or PCI functions (QEMU's, Rivos's), found by RIMT.
+ *   <li>Units that are platform devices (ACPI id RSCV0004) or PCI functions (QEMU's, Rivos's), found by RIMT
+ *       (since 6.18) or by a device tree.
  *   <li>Device directories of 1 to 3 levels, with contexts of both sizes; first stages of Sv39, Sv48 and Sv57 with
  *       pages of every size, 64 KiB by Svnapot among them, and memory types by Svpbmt.
  *   <li>Command queue and fault queue; invalidation by page, by range (S), of tables (NL), by PSCID.
@@ -56,7 +58,7 @@
  * <h2>Not modelled</h2>
  *
  * <ul>
- *   <li>Machines with a device tree, which are the only ones that 6.13 to 6.17 have the driver for.
+ *   <li>The choice between RIMT and a device tree by {@code acpi=} on the command line.
  *   <li>Interrupts: queues are read when the driver is asked. The vectors are assigned as in Linux.
  *   <li>Directories and queues at an address of the unit's own.
  *   <li>What Linux up to 7.2 does not use: second stage, PASIDs, MSI tables, ATS, page requests.

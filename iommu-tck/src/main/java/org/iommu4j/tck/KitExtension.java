@@ -5,6 +5,7 @@ import java.lang.reflect.Method;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.extension.AfterTestExecutionCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
@@ -42,20 +43,28 @@ final class KitExtension implements ParameterResolver, InvocationInterceptor, Af
     }
 
     private static SiliconBench siliconBench(ExtensionContext context) {
-        return context.getStore(KIT)
-                .getOrComputeIfAbsent(
-                        SiliconBench.class, ignored -> new SiliconBench(subject(context)), SiliconBench.class);
+        return bench(SiliconBench.class, context, SiliconBench::new);
     }
 
     private static VendorBench vendorBench(ExtensionContext context) {
-        return context.getStore(KIT)
-                .getOrComputeIfAbsent(
-                        VendorBench.class, ignored -> new VendorBench(subject(context)), VendorBench.class);
+        return bench(VendorBench.class, context, VendorBench::new);
     }
 
     private static Bench bench(ExtensionContext context) {
-        return context.getStore(KIT)
-                .getOrComputeIfAbsent(Bench.class, ignored -> new Bench(subject(context)), Bench.class);
+        return bench(Bench.class, context, Bench::new);
+    }
+
+    private static <T> T bench(Class<T> type, ExtensionContext context, Function<Subject, T> made) {
+        T bench = context.getStore(KIT).get(type, type);
+        if (bench == null) {
+            try {
+                bench = TestThread.call(context, () -> made.apply(subject(context)));
+            } catch (Throwable failure) {
+                throw broken(failure, List.of(), context);
+            }
+            context.getStore(KIT).put(type, bench);
+        }
+        return bench;
     }
 
     private static Subject subject(ExtensionContext context) {
@@ -83,16 +92,18 @@ final class KitExtension implements ParameterResolver, InvocationInterceptor, Af
         List<Ability> absent = absent(context);
         try {
             if (absent.isEmpty()) {
-                invocation.proceed();
+                TestThread.call(context, invocation::proceed);
             } else {
                 invocation.skip();
-                for (Ability ability : absent) {
-                    ability.assertConsequence(bench(context));
-                }
+                Bench bench = bench(context);
+                TestThread.call(context, () -> {
+                    absent.forEach(ability -> ability.assertConsequence(bench));
+                    return null;
+                });
                 context.getStore(KIT).put(Ability.class, absent);
             }
-        } catch (TestAbortedException aborted) {
-            throw aborted;
+        } catch (TestAbortedException | BrokenPromiseError known) {
+            throw known;
         } catch (Throwable failure) {
             throw broken(failure, absent, context);
         }
@@ -118,7 +129,7 @@ final class KitExtension implements ParameterResolver, InvocationInterceptor, Af
     }
 
     /** What a failure looks like: the promise, the subject, what was seen, the steps, the seed. */
-    private static Throwable broken(Throwable failure, List<Ability> absent, ExtensionContext context) {
+    private static BrokenPromiseError broken(Throwable failure, List<Ability> absent, ExtensionContext context) {
         List<String> by = new ArrayList<>();
         by.add("by " + subject(context));
         for (Ability ability : absent) {

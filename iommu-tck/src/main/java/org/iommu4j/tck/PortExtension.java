@@ -17,7 +17,7 @@ final class PortExtension implements InvocationInterceptor {
             Invocation<Void> invocation, ReflectiveInvocationContext<Method> method, ExtensionContext context)
             throws Throwable {
         try {
-            invocation.proceed();
+            TestThread.call(context, invocation::proceed);
         } catch (TestAbortedException aborted) {
             throw aborted;
         } catch (Throwable failure) {

@@ -6,7 +6,7 @@ import java.util.Deque;
 import java.util.Locale;
 import java.util.StringJoiner;
 
-/** The last things that a test did, for the message of its failure. */
+/** The last things that a test did, for the message of its failure; a test that loops may still add to them. */
 public final class Steps {
     private static final int KEPT = 24;
 
@@ -21,7 +21,7 @@ public final class Steps {
      *
      * @param format of {@link String#format(String, Object...)}
      */
-    public void note(String format, Object... arguments) {
+    public synchronized void note(String format, Object... arguments) {
         if (last.size() == KEPT) {
             last.removeFirst();
         }
@@ -31,7 +31,7 @@ public final class Steps {
 
     /** Returns the steps, a line each, numbered from the first step of the test. */
     @Override
-    public String toString() {
+    public synchronized String toString() {
         StringJoiner lines = new StringJoiner("\n");
         long number = count - last.size();
         for (Object[] step : last) {
@@ -40,7 +40,7 @@ public final class Steps {
         return lines.toString();
     }
 
-    boolean isEmpty() {
+    synchronized boolean isEmpty() {
         return count == 0;
     }
 }

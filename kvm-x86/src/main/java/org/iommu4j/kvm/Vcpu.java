@@ -11,11 +11,19 @@ import org.iommu4j.platform.Processor;
  * A virtual CPU, loaded on a CPU of the host: its guest's accesses to memory and caches.
  *
  * <p>Addresses are guest physical, in bytes; words are 64 bits, aligned to 8. Belongs to one thread, like a vCPU's file
- * descriptor.
+ * descriptor. A guest's access inside of a WBINVD is an {@link IllegalStateException}.
  *
  * <p>Source: {@code kvm_arch_vcpu_load} and {@code kvm_emulate_wbinvd} in {@code arch/x86/kvm/x86.c}.
  */
 public final class Vcpu {
+    /** Where the vCPU is: in its guest, or between the two steps of a WBINVD. */
+    private enum Step {
+        GUEST,
+        /** The WBINVD was a no-op, or was not intercepted. */
+        IGNORED,
+        FLUSHED
+    }
+
     private final VirtualMachine machine;
     private final int id;
     /** The CPUs whose caches may hold lines that this vCPU dirtied; filled only while DMA is non-coherent. */
@@ -26,6 +34,7 @@ public final class Vcpu {
 
     private Processor processor;
     private boolean cachingOff;
+    private Step step = Step.GUEST;
 
     Vcpu(VirtualMachine machine, int id, Processor processor) {
         this.machine = machine;
@@ -48,23 +57,19 @@ public final class Vcpu {
     }
 
     /**
-     * Enters the guest on the vCPU's current CPU, as KVM_RUN does: for the first time, or after an exit to the VMM.
+     * Loads the vCPU on a CPU of the host. It is the one event by which a scheduler has a part in this class.
      *
-     * <p>This loads the vCPU. So a CPU on which it was created before DMA became non-coherent is recorded from now on.
-     */
-    public void enter() {
-        migrateTo(processor);
-    }
-
-    /**
-     * Loads the vCPU on a CPU, another one or the same one after it was scheduled out.
+     * <p>KVM loads a vCPU when it is created, at KVM_RUN and other ioctls of the vCPU, and when its thread is scheduled
+     * in again. So a move is a load on another CPU, a preemption ends with a load on the same one. A vCPU that runs on
+     * undisturbed is not loaded.
      *
-     * <p>While DMA is non-coherent, a host that intercepts WBINVD records the CPU for later. A host that does not
-     * intercept it writes back the old CPU's caches at once.
+     * <p>While DMA is non-coherent, a host that intercepts WBINVD adds the CPU to the mask of CPUs that the vCPU
+     * dirtied; at other times the mask stays as it is. A host that does not intercept it writes back the old CPU's
+     * caches at once. Source: {@code kvm_arch_vcpu_load}, {@code kvm_sched_in}.
      *
      * @throws IllegalArgumentException when the CPU is not one of this host
      */
-    public void migrateTo(Processor target) {
+    public void loadOn(Processor target) {
         Processor old = processor;
         checked(machine, target);
         if (machine.needEmulateWbinvd()) {
@@ -90,6 +95,7 @@ public final class Vcpu {
      */
     public long load(long guestAddress, MemoryType guestPat) {
         Objects.requireNonNull(guestPat, "guestPat");
+        checkInGuest();
         long physicalAddress = machine.translate(guestAddress);
         return processor.load(physicalAddress, memoryTypeOf(guestAddress).effective(guestPat));
     }
@@ -107,6 +113,7 @@ public final class Vcpu {
      */
     public void store(long guestAddress, long value, MemoryType guestPat) {
         Objects.requireNonNull(guestPat, "guestPat");
+        checkInGuest();
         long physicalAddress = machine.translate(guestAddress);
         processor.store(physicalAddress, value, memoryTypeOf(guestAddress).effective(guestPat));
     }
@@ -127,6 +134,7 @@ public final class Vcpu {
      * it has no effect.
      */
     public void setCachingOff(boolean off) {
+        checkInGuest();
         if (cachingOff != off) {
             cachingOff = off;
             machine.cachingChanged();
@@ -139,45 +147,90 @@ public final class Vcpu {
      * @throws IommuException EFAULT when there is no memory
      */
     public void clflush(long guestAddress) {
+        checkInGuest();
         processor.clflush(machine.translate(guestAddress));
     }
 
     /** Orders loads and stores. */
     public void mfence() {
+        checkInGuest();
         processor.mfence();
     }
 
     /**
-     * The guest writes back and invalidates its caches.
+     * The guest writes back and invalidates its caches, and nothing comes between the two steps: {@link #beginWbinvd}
+     * and {@link #endWbinvd}.
      *
-     * <p>Where WBINVD is intercepted, it is a no-op unless DMA is non-coherent; then it runs on this CPU and on every
-     * CPU that the vCPU was loaded on since the last time. The mask is empty afterwards although the vCPU goes on
-     * running here, as in Linux. Where WBINVD is not intercepted, it runs on this CPU, whatever is registered with KVM.
+     * @throws IllegalStateException inside of another WBINVD
      */
     public void wbinvd() {
+        beginWbinvd();
+        endWbinvd();
+    }
+
+    /**
+     * The first step of a WBINVD, on one CPU: it adds this CPU to the mask and flushes all CPUs of the mask.
+     *
+     * <p>Where WBINVD is intercepted, it is a no-op unless DMA is non-coherent. Where it is not intercepted, it runs on
+     * this CPU, whatever is registered with KVM. Until {@link #endWbinvd} the guest executes nothing: only the
+     * scheduler acts, by {@link #loadOn}. Source: {@code kvm_emulate_wbinvd_noskip}, up to {@code put_cpu}.
+     *
+     * @throws IllegalStateException inside of another WBINVD
+     */
+    public void beginWbinvd() {
+        checkInGuest();
         if (!machine.options().wbinvdExit()) {
             machine.writeBackAndInvalidate(processor);
+            step = Step.IGNORED;
             return;
         }
         if (!machine.needEmulateWbinvd()) {
             machine.ignoredWbinvd();
+            step = Step.IGNORED;
             return;
         }
+        step = Step.FLUSHED;
         wbinvdDirtyMask.set(processor.id());
         for (int cpu = wbinvdDirtyMask.nextSetBit(0); cpu >= 0; cpu = wbinvdDirtyMask.nextSetBit(cpu + 1)) {
             machine.writeBackAndInvalidate(machine.processor(cpu));
         }
-        wbinvdDirtyMask.clear();
+    }
+
+    /**
+     * The second step of a WBINVD, no longer bound to a CPU: it empties the mask, unless the first step was a no-op.
+     *
+     * <p>As in Linux, two CPUs are forgotten on which lines may be dirty later. One is the CPU on which the vCPU runs
+     * on. The other is a CPU on which it was loaded between the steps. Source: {@code kvm_emulate_wbinvd_noskip}, after
+     * {@code put_cpu}.
+     *
+     * @throws IllegalStateException without a first step
+     */
+    public void endWbinvd() {
+        if (step == Step.GUEST) {
+            throw new IllegalStateException("vCPU " + id + " is not inside of a WBINVD");
+        }
+        if (step == Step.FLUSHED) {
+            wbinvdDirtyMask.clear();
+        }
+        step = Step.GUEST;
     }
 
     /** The guest drops its caches without writing back (INVD): always intercepted and ignored. */
     public void invd() {
+        checkInGuest();
         // Executing it would lose the host's dirty lines.
     }
 
-    /** Returns whether a WBINVD now would reach this CPU because the vCPU was loaded on it. */
+    /** Returns whether a CPU is in the mask of those that a WBINVD reaches, beside the one on which it runs. */
     public boolean dirtied(Processor candidate) {
         return wbinvdDirtyMask.get(candidate.id());
+    }
+
+    /** Refuses what a guest does while KVM emulates its WBINVD. */
+    private void checkInGuest() {
+        if (step != Step.GUEST) {
+            throw new IllegalStateException("vCPU " + id + " is inside of a WBINVD");
+        }
     }
 
     private static Processor checked(VirtualMachine machine, Processor processor) {

@@ -16,6 +16,7 @@ import org.iommu4j.IommuException;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
+import org.iommu4j.vfio.VfioFile;
 import org.junit.jupiter.api.Test;
 
 /** Which cache instructions of a guest reach which CPU. */
@@ -57,8 +58,8 @@ class VcpuTest {
     void wbinvdReachesEveryCpuThatTheVcpuWasOn() {
         VirtualMachine machine = noncoherent(KvmOptions.DEFAULT);
         Vcpu vcpu = machine.createVcpu(cpus.get(0));
-        vcpu.migrateTo(cpus.get(2));
-        vcpu.migrateTo(cpus.get(3));
+        vcpu.loadOn(cpus.get(2));
+        vcpu.loadOn(cpus.get(3));
 
         vcpu.wbinvd();
 
@@ -75,7 +76,7 @@ class VcpuTest {
         Vcpu vcpu = machine.createVcpu(cpus.get(0));
         vcpu.wbinvd();
         assertThat(vcpu.dirtied(cpus.get(0))).isFalse();
-        vcpu.migrateTo(cpus.get(1));
+        vcpu.loadOn(cpus.get(1));
 
         vcpu.wbinvd();
 
@@ -83,13 +84,75 @@ class VcpuTest {
         verify(cpus.get(1), times(1)).wbinvd();
     }
 
+    /** The second window: what is loaded between the steps is forgotten with the mask. */
+    @Test
+    void aLoadBetweenTheStepsOfAWbinvdIsForgotten() {
+        Vcpu vcpu = noncoherent(KvmOptions.DEFAULT).createVcpu(cpus.get(0));
+        vcpu.beginWbinvd();
+        vcpu.loadOn(cpus.get(2));
+        assertThat(vcpu.dirtied(cpus.get(2))).isTrue();
+        vcpu.endWbinvd();
+        vcpu.store(GUEST, 1);
+        vcpu.loadOn(cpus.get(1));
+
+        vcpu.wbinvd();
+
+        verify(cpus.get(2), never()).wbinvd();
+        verify(cpus.get(0), times(1)).wbinvd();
+        verify(cpus.get(1), times(1)).wbinvd();
+    }
+
+    @Test
+    void aGuestExecutesNothingBetweenTheSteps() {
+        VirtualMachine machine = noncoherent(KvmOptions.DEFAULT);
+        Vcpu vcpu = machine.createVcpu(cpus.get(0));
+        vcpu.beginWbinvd();
+
+        for (Runnable access : List.<Runnable>of(
+                () -> vcpu.load(GUEST),
+                () -> vcpu.store(GUEST, 1),
+                () -> vcpu.clflush(GUEST),
+                vcpu::mfence,
+                vcpu::invd,
+                vcpu::wbinvd,
+                () -> vcpu.setCachingOff(true))) {
+            assertThatThrownBy(access::run).isInstanceOf(IllegalStateException.class);
+        }
+        vcpu.endWbinvd();
+
+        assertThatThrownBy(vcpu::endWbinvd).isInstanceOf(IllegalStateException.class);
+        assertThat(machine.wbinvdExecuted()).isEqualTo(1);
+    }
+
+    @Test
+    void aWbinvdThatWasIgnoredEmptiesNothing() {
+        VirtualMachine machine = machine(KvmOptions.DEFAULT);
+        KvmVfioDevice device = machine.createVfioDevice();
+        VfioFile file = () -> false;
+        device.addFile(file);
+        Vcpu vcpu = machine.createVcpu(cpus.get(0));
+        device.deleteFile(file);
+
+        vcpu.wbinvd();
+        assertThat(vcpu.dirtied(cpus.get(0))).isTrue();
+        vcpu.loadOn(cpus.get(1));
+        assertThat(vcpu.dirtied(cpus.get(1))).isFalse();
+        vcpu.loadOn(cpus.get(2));
+        device.addFile(file);
+        vcpu.wbinvd();
+
+        verify(cpus.get(0)).wbinvd();
+        verify(cpus.get(1), never()).wbinvd();
+        verify(cpus.get(2)).wbinvd();
+    }
+
     @Test
     void beingLoadedAgainOnTheSameCpuCounts() {
         VirtualMachine machine = noncoherent(KvmOptions.DEFAULT);
         Vcpu vcpu = machine.createVcpu(cpus.get(0));
         vcpu.wbinvd();
-        vcpu.migrateTo(cpus.get(0));
-        vcpu.migrateTo(cpus.get(1));
+        vcpu.loadOn(cpus.get(0));
+        vcpu.loadOn(cpus.get(1));
 
         vcpu.wbinvd();
 
@@ -100,7 +163,7 @@ class VcpuTest {
     void cpusFromBeforeDmaBecameNonCoherentAreNotRemembered() {
         VirtualMachine machine = machine(KvmOptions.DEFAULT);
         Vcpu vcpu = machine.createVcpu(cpus.get(0));
-        vcpu.migrateTo(cpus.get(1));
+        vcpu.loadOn(cpus.get(1));
         assertThat(vcpu.dirtied(cpus.get(0))).isFalse();
         machine.createVfioDevice().addFile(() -> false);
 
@@ -112,14 +175,14 @@ class VcpuTest {
 
     /** As at KVM_RUN: a VMM makes vCPUs before it tells KVM of its devices. */
     @Test
-    void enteringTheGuestRemembersTheCpuOnWhichTheVcpuWasMade() {
+    void runningTheGuestRemembersTheCpuOnWhichTheVcpuWasMade() {
         VirtualMachine machine = machine(KvmOptions.DEFAULT);
         Vcpu vcpu = machine.createVcpu(cpus.get(0));
         machine.createVfioDevice().addFile(() -> false);
         assertThat(vcpu.dirtied(cpus.get(0))).isFalse();
-        vcpu.enter();
+        vcpu.loadOn(cpus.get(0));
         assertThat(vcpu.dirtied(cpus.get(0))).isTrue();
-        vcpu.migrateTo(cpus.get(1));
+        vcpu.loadOn(cpus.get(1));
 
         vcpu.wbinvd();
 
@@ -128,10 +191,10 @@ class VcpuTest {
     }
 
     @Test
-    void enteringTheGuestFlushesNothing() {
+    void runningTheGuestFlushesNothing() {
         Vcpu vcpu = noncoherent(KvmOptions.DEFAULT.withWbinvdExit(false)).createVcpu(cpus.get(0));
 
-        vcpu.enter();
+        vcpu.loadOn(cpus.get(0));
 
         verify(cpus.get(0), never()).wbinvd();
         assertThat(vcpu.processor()).isSameAs(cpus.get(0));
@@ -142,9 +205,9 @@ class VcpuTest {
         VirtualMachine machine = noncoherent(KvmOptions.DEFAULT.withWbinvdExit(false));
         Vcpu vcpu = machine.createVcpu(cpus.get(0));
 
-        vcpu.migrateTo(cpus.get(1));
+        vcpu.loadOn(cpus.get(1));
         verify(cpus.get(0)).wbinvd();
-        vcpu.migrateTo(cpus.get(1));
+        vcpu.loadOn(cpus.get(1));
         verify(cpus.get(1), never()).wbinvd();
 
         vcpu.wbinvd();
@@ -157,7 +220,7 @@ class VcpuTest {
         VirtualMachine machine = machine(KvmOptions.DEFAULT.withWbinvdExit(false));
         Vcpu vcpu = machine.createVcpu(cpus.get(0));
 
-        vcpu.migrateTo(cpus.get(1));
+        vcpu.loadOn(cpus.get(1));
         verify(cpus.get(0), never()).wbinvd();
 
         // Nobody intercepts the instruction, so it is the CPU's.
@@ -189,7 +252,7 @@ class VcpuTest {
     @Test
     void accessesGoToTheHostPhysicalAddressOnTheCurrentCpu() {
         Vcpu vcpu = machine(KvmOptions.DEFAULT).createVcpu(cpus.get(0));
-        vcpu.migrateTo(cpus.get(1));
+        vcpu.loadOn(cpus.get(1));
         when(cpus.get(1).load(FRAME + 8, MemoryType.WB)).thenReturn(77L);
 
         assertThat(vcpu.load(GUEST + 8)).isEqualTo(77);
@@ -240,7 +303,7 @@ class VcpuTest {
         Vcpu vcpu = machine.createVcpu(cpus.get(0));
 
         assertThatThrownBy(() -> machine.createVcpu(foreign)).isInstanceOf(IllegalArgumentException.class);
-        assertThatThrownBy(() -> vcpu.migrateTo(foreign)).isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> vcpu.loadOn(foreign)).isInstanceOf(IllegalArgumentException.class);
         assertThat(vcpu.processor()).isSameAs(cpus.get(0));
     }
 }

@@ -46,6 +46,7 @@ final class VfioPciFunction {
     private final PciFunction function;
     private final PciTopology topology;
     private int copied;
+    private int savedCommand;
     private int savedDeviceControl;
     private int savedDeviceControl2;
 
@@ -74,6 +75,7 @@ final class VfioPciFunction {
             }
         }
         config().write(COMMAND, 2, command);
+        savedCommand = config().read(COMMAND, 2);
         int express = express();
         if (express != 0) {
             savedDeviceControl = config().read(express + DEVICE_CONTROL, 2);
@@ -82,9 +84,9 @@ final class VfioPciFunction {
         }
     }
 
-    /** The device is closed for the last time: it sends nothing, and its controls are again what they were. */
+    /** The device is closed for the last time: its controls are what they were when it was opened, so it sends nothing. */
     void disable() {
-        config().write(COMMAND, 2, config().read(COMMAND, 2) & ~COMMAND_BUS_MASTER);
+        config().write(COMMAND, 2, savedCommand);
         int express = express();
         if (express != 0) {
             config().write(express + DEVICE_CONTROL, 2, savedDeviceControl);

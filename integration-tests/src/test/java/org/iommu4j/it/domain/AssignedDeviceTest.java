@@ -29,6 +29,7 @@ class AssignedDeviceTest {
     private static final long MEMORY = 0x7f00_0000_0000L;
     private static final int COMMAND = 4;
     private static final int BUS_MASTER = 4;
+    private static final int SERR = 1 << 8;
     private static final int ENABLE_NO_SNOOP = 1 << 11;
     private static final int PHANTOM_FUNCTIONS = 1 << 9;
     private static final int PAYLOAD = 7 << 5;
@@ -128,6 +129,17 @@ class AssignedDeviceTest {
         refused(Errno.EBADF, device::config);
         refused(Errno.EBADF, device::info);
         refused(Errno.EBADF, device::reset);
+    }
+
+    @Test
+    void theNextOpenFindsTheCommandOfTheFirst() {
+        int opened = config.read(COMMAND, 2);
+        config.write(COMMAND, 2, opened ^ SERR);
+        group.closeDevice(device);
+
+        device = group.openDevice(Bench.DEVICE);
+
+        assertThat(device.config().read(COMMAND, 2)).isEqualTo(opened);
     }
 
     @Test

@@ -106,7 +106,7 @@ class IommufdHolesTest {
         bound.second.detach();
 
         assertThat(vm.noncoherentDma()).isFalse();
-        vcpu.enter();
+        vcpu.loadOn(vcpu.processor());
         vcpu.store(0, 0x1234);
         vcpu.wbinvd();
         Endpoint gpu = bench.machine.endpoint(IommufdBench.FIRST);

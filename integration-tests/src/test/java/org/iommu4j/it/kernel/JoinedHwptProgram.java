@@ -172,7 +172,7 @@ final class JoinedHwptProgram extends Program {
                 }
             }
         }
-        vcpu.enter();
+        vcpu.loadOn(vcpu.processor());
         ran.clear();
         long mask = 1;
         for (int cpu = 0; cpu < transcript.hardware().cpus(); cpu++) {

@@ -52,6 +52,9 @@ final class LiveKernel implements AutoCloseable {
     static final List<PciAddress> KERNELS =
             Stream.of("0000:00:09.0", "0000:00:0c.1").map(PciAddress::parse).toList();
 
+    /** The first function behind a bridge. */
+    private static final int BEHIND_BRIDGE = 5;
+
     private static final int SEQUENCES_BYTES = 16 << 20;
     private static final int DISK_BYTES = 2 * SEQUENCES_BYTES;
     private static final int TRIES = 3;
@@ -217,6 +220,16 @@ final class LiveKernel implements AutoCloseable {
     /** Returns the kernel's release. */
     LinuxRelease release() {
         return release;
+    }
+
+    /**
+     * Returns how many of the functions behave as their driver means: those behind a bridge do not where the driver
+     * forgets to invalidate the context entry of the bridge's id, which is theirs; an old one of an earlier process
+     * remains in the unit. Source: {@code intel_context_flush_present} of 6.11, corrected in 7.3 (c54e4ae971b9).
+     */
+    int usableFunctions() {
+        boolean forgets = release.isAtLeast(6, 11) && !release.isAtLeast(7, 3);
+        return forgets ? BEHIND_BRIDGE : FUNCTIONS.size();
     }
 
     /** Returns the capture that the guest made of itself. */

@@ -9,7 +9,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
+import java.util.TreeMap;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.iommu4j.it.qemu.Qemu;
@@ -51,8 +53,8 @@ class LiveVfioIT {
         if (!Files.exists(folder.resolve("initramfs"))) {
             throw Witnesses.missing(
                     "live kernel",
-                    "no kernel in '" + folder + "'; integration-tests/src/test/agent/prepare makes a folder for -D"
-                            + KERNEL,
+                    "no kernel in the folder '" + folder + "'; -D" + KERNEL
+                            + "=FOLDER names one that integration-tests/src/test/agent/prepare made",
                     REQUIRED);
         }
         Qemu qemu = qemu(machine);
@@ -76,6 +78,7 @@ class LiveVfioIT {
                     secondsSince(began),
                     booted,
                     seed);
+            System.out.println(run.answers);
             assertThat(run.differences)
                     .as("-Diommu4j.seed=%d -Diommu4j.kernel.calls=%d", seed, most)
                     .isEmpty();
@@ -112,10 +115,11 @@ class LiveVfioIT {
         private int calls;
         private int sequences;
         private int different;
+        private final Map<String, Integer> answers = new TreeMap<>();
 
         Run(LiveKernel kernel, Random random) {
             this.kernel = kernel;
-            this.random = new RandomVfioSequences(random, LiveKernel.FUNCTIONS.size());
+            this.random = new RandomVfioSequences(random, kernel.usableFunctions());
             Workbench workbench = Workbench.create();
             machine = workbench.describe(workbench.read(kernel.capture()));
         }
@@ -144,6 +148,11 @@ class LiveVfioIT {
             List<Difference> found = new ArrayList<>();
             for (int i = 0; i < batch.size(); i++) {
                 VfioSequence sequence = batch.get(i);
+                for (int step = 0; step < sequence.calls().size(); step++) {
+                    String[] words = theirs.get(i).get(step).split(" ", 3);
+                    String kind = sequence.calls().get(step).kind().name();
+                    answers.merge(kind + " " + words[words.length > 1 ? 1 : 0], 1, Integer::sum);
+                }
                 List<String> ours = perform(sequence);
                 for (int step = 0; step < ours.size(); step++) {
                     if (step == theirs.get(i).size()

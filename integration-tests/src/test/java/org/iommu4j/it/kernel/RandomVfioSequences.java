@@ -42,6 +42,10 @@ final class RandomVfioSequences {
     private final Random random;
     private final int functions;
     private final List<VfioCall> calls = new ArrayList<>();
+
+    /** Addresses and sizes of the mappings that were asked for. */
+    private final List<long[]> mapped = new ArrayList<>();
+
     private int main;
 
     /**
@@ -57,6 +61,7 @@ final class RandomVfioSequences {
     /** Returns the next sequence, of up to {@code most} calls. */
     VfioSequence next(int most) {
         calls.clear();
+        mapped.clear();
         main = random.nextInt(functions);
         if (chance(90)) {
             begin();
@@ -88,7 +93,10 @@ final class RandomVfioSequences {
     private void addCall() {
         int kind = random.nextInt(100);
         if (kind < 32) {
-            add(Kind.MAP_DMA, container(), area(), offset(), iova(), size(), mapFlags(), size(32));
+            long iova = iova();
+            long size = size();
+            mapped.add(new long[] {iova, size});
+            add(Kind.MAP_DMA, container(), area(), offset(), iova, size, mapFlags(), size(32));
         } else if (kind < 52) {
             addUnmap();
         } else if (kind < 62) {
@@ -110,7 +118,10 @@ final class RandomVfioSequences {
     }
 
     private void addUnmap() {
-        if (chance(85)) {
+        if (chance(40) && !mapped.isEmpty()) {
+            long[] range = mapped.get(random.nextInt(mapped.size()));
+            add(Kind.UNMAP_DMA, container(), range[0], range[1], chance(80) ? 0 : 1, 48, PAGE, 8);
+        } else if (chance(80)) {
             add(Kind.UNMAP_DMA, container(), iova(), size(), 0, size(24), PAGE, 8);
         } else if (chance(30)) {
             add(Kind.UNMAP_DMA, container(), 0, 0, 2, 24, PAGE, 8);
@@ -222,6 +233,10 @@ final class RandomVfioSequences {
     }
 
     private long dmaAddress() {
-        return (iova() & -PAGE) + random.nextInt(16) * 16L;
+        long page = iova() & -PAGE;
+        if (chance(75) && !mapped.isEmpty()) {
+            page = (mapped.get(random.nextInt(mapped.size()))[0] & -PAGE) + (chance(70) ? 0 : random.nextInt(4) * PAGE);
+        }
+        return page + random.nextInt(16) * 16L;
     }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What real kernels answered, asked again of ours: the kernels ran in QEMU, and programs called them.
+ * What real kernels answer, asked again of ours: kernels run in QEMU, and programs call them.
  *
- * <p>Start at {@link org.iommu4j.it.kernel.Transcript}.
+ * <p>For what they answered once, start at {@link org.iommu4j.it.kernel.Transcript}. A live kernel answers random
+ * sequences of calls: start at {@link org.iommu4j.it.kernel.LiveVfioIT}.
  */
 package org.iommu4j.it.kernel;

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -19,7 +20,9 @@ import org.iommu4j.dma.DmaApi;
 import org.iommu4j.it.Checkout;
 import org.iommu4j.it.JsonSchema;
 import org.iommu4j.kvm.VirtualMachine;
+import org.iommu4j.release.Evidence;
 import org.iommu4j.release.ReleaseRule;
+import org.iommu4j.release.RulePeriod;
 import org.iommu4j.release.RuleSheet;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.vfio.Vfio;
@@ -125,6 +128,24 @@ class ReleasesTest {
             }
         }
         return false;
+    }
+
+    /** There was no tree, image or transcript of them: what began there was inferred. */
+    @Test
+    void nothingWasSeenInReleasesThatNobodyHad() {
+        Set<LinuxRelease> unseen =
+                Set.of(new LinuxRelease(5, 18), new LinuxRelease(6, 15), new LinuxRelease(6, 16));
+        List<String> wrong = new ArrayList<>();
+        modules().forEach((module, rules) -> {
+            for (ReleaseRule<?> rule : rules) {
+                for (RulePeriod<?> period : rule.periods()) {
+                    if (unseen.contains(period.from()) && period.evidence() != Evidence.INFERRED) {
+                        wrong.add(module + ": " + rule.name() + " from " + period.from());
+                    }
+                }
+            }
+        });
+        assertThat(wrong).isEmpty();
     }
 
     @Test

@@ -4,6 +4,7 @@ package org.iommu4j.it.tck;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.List;
+import java.util.Map;
 import java.util.function.Consumer;
 import org.iommu4j.tck.Promises;
 import org.junit.platform.engine.DiscoverySelector;
@@ -34,11 +35,17 @@ record KitRun(KitIndex kit, Consumer<Runnable> where) {
 
     /** Returns the messages of failures of a promise's tests. */
     List<String> failures(String promise) {
+        return failures(promise, Map.of());
+    }
+
+    /** Returns the messages of failures of a promise's tests, run with some of JUnit's configuration parameters. */
+    List<String> failures(String promise, Map<String, String> parameters) {
         List<DiscoverySelector> tests = kit.tests(promise);
         assertThat(tests).as("tests of the promise").isNotEmpty();
         EngineExecutionResults[] results = new EngineExecutionResults[1];
         where.accept(() -> results[0] = EngineTestKit.engine("junit-jupiter")
                 .configurationParameter("iommu4j.tck.report.off", "true")
+                .configurationParameters(parameters)
                 .selectors(tests.toArray(DiscoverySelector[]::new))
                 .execute());
         return results[0].allEvents().failed().stream().map(KitRun::message).toList();

@@ -35,7 +35,13 @@ import org.iommu4j.tck.WaiterConformance;
 
 /** The kits of ports, on good ports that a saboteur has been at. Run by {@link PortKitSaboteursTest} only. */
 final class PortKits {
-    private static final ThreadLocal<PortSabotage> SABOTAGE = ThreadLocal.withInitial(() -> PortSabotage.NONE);
+    /** Inherited by the threads that the kit runs tests in. */
+    private static final ThreadLocal<PortSabotage> SABOTAGE = new InheritableThreadLocal<>() {
+        @Override
+        protected PortSabotage initialValue() {
+            return PortSabotage.NONE;
+        }
+    };
 
     private PortKits() {}
 

@@ -9,7 +9,8 @@ import org.iommu4j.tck.VendorConformance;
 
 /** The kit's tests, on the subject that a saboteur has been at. Run by {@link SaboteursTest} only. */
 final class Sabotaged {
-    private static final ThreadLocal<Subject> SUBJECT = new ThreadLocal<>();
+    /** Inherited by the threads that the kit runs tests in. */
+    private static final ThreadLocal<Subject> SUBJECT = new InheritableThreadLocal<>();
 
     private Sabotaged() {}
 

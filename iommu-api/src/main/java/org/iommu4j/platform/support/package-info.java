@@ -5,8 +5,8 @@
  * failures.
  *
  * <p>{@link org.iommu4j.platform.support.FlatMemory} is memory without caches, {@link
- * org.iommu4j.platform.support.FramePool} hands out its frames, {@link org.iommu4j.platform.support.TableFrames}
- * clears and chains frames for a driver's tables, and {@link org.iommu4j.platform.support.FailNth} wraps all ports and
- * makes the n-th call fail.
+ * org.iommu4j.platform.support.FramePool} hands out its frames, {@link org.iommu4j.platform.support.FirmwareBytes} is
+ * firmware that is given as bytes, {@link org.iommu4j.platform.support.TableFrames} clears and chains frames for a
+ * driver's tables, and {@link org.iommu4j.platform.support.FailNth} wraps all ports and makes the n-th call fail.
  */
 package org.iommu4j.platform.support;

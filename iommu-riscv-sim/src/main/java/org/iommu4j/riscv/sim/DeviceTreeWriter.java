@@ -40,6 +40,9 @@ final class DeviceTreeWriter {
     private static final int LEVEL_HIGH = 4;
     private static final int PCI_CONFIGURATION = 0x3000_0000;
     private static final int PCI_CONFIGURATION_BYTES = 0x1000_0000;
+    private static final int PCI_MEMORY = 0x200_0000; // in the first word of a PCI address
+    private static final int PCI_BARS = 0x5000_0000;
+    private static final int PCI_BARS_BYTES = 0x1000_0000;
 
     private final ByteArrayOutputStream structure = new ByteArrayOutputStream();
     private final ByteArrayOutputStream strings = new ByteArrayOutputStream();
@@ -91,6 +94,7 @@ final class DeviceTreeWriter {
         text("compatible", "riscv,aplic");
         words("reg", 0, 0xd00_0000, 0, 0x8000);
         words("interrupt-controller");
+        words("#address-cells", 0);
         words("#interrupt-cells", 2);
         words("phandle", WIRE_CONTROLLER);
         end();
@@ -98,6 +102,7 @@ final class DeviceTreeWriter {
         text("compatible", "riscv,imsics");
         words("reg", 0, 0x2800_0000, 0, 0x4000);
         words("interrupt-controller");
+        words("#address-cells", 0);
         words("#interrupt-cells", 0);
         words("msi-controller");
         words("#msi-cells", 0);
@@ -130,6 +135,7 @@ final class DeviceTreeWriter {
         words("#address-cells", 3);
         words("#size-cells", 2);
         words("reg", 0, PCI_CONFIGURATION, 0, PCI_CONFIGURATION_BYTES);
+        words("ranges", PCI_MEMORY, 0, PCI_BARS, 0, PCI_BARS, 0, PCI_BARS_BYTES);
         words("bus-range", 0, 0xff);
         words("linux,pci-domain", unit.segment());
         List<Integer> map = new ArrayList<>();

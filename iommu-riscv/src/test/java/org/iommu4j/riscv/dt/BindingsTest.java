@@ -3,7 +3,12 @@ package org.iommu4j.riscv.dt;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
 import org.iommu4j.platform.DeviceTree;
@@ -25,6 +30,37 @@ class BindingsTest {
                 .filter(node -> node.path().equals(path))
                 .findFirst()
                 .orElseThrow();
+    }
+
+    /** {@code board.dts}, which lies beside, says what is in it. */
+    @Test
+    void aTreeThatACompilerMadeIsRead() throws IOException {
+        DeviceTree tree;
+        try (InputStream in = Objects.requireNonNull(BindingsTest.class.getResourceAsStream("board.dtb"))) {
+            tree = DeviceTree.parse(in.readAllBytes());
+        }
+        assertThat(tree.reservations()).containsExactly(new DeviceTree.Reservation(0x8000_0000L, 0x4_0000));
+        Map<String, PlatformDevice> devices = new HashMap<>();
+        PlatformDevice.of(tree).forEach(device -> devices.put(device.name(), device));
+        assertThat(devices)
+                .containsOnlyKeys(
+                        "soc",
+                        "158000000.interrupt-controller",
+                        "14d000000.interrupt-controller",
+                        "143010000.iommu",
+                        "143020000.iommu",
+                        "30000000.pci",
+                        "144000000.dma");
+        PlatformDevice first = devices.get("143010000.iommu");
+        PlatformDevice second = devices.get("143020000.iommu");
+        assertThat(List.of(first.wires(tree), second.wires(tree))).containsExactly(3, 1);
+        assertThat(List.of(first.hasMessages(tree), second.hasMessages(tree))).containsExactly(false, true);
+        assertThat(devices.get("144000000.dma").destinations(tree))
+                .containsExactly(new Destination(first.node(), 0x20000), new Destination(first.node(), 0x20001));
+        PciHost host = PciHost.of(tree).get(0);
+        assertThat(host.segment()).isEqualTo(2);
+        assertThat(host.map(tree, 0xff)).contains(new Destination(first.node(), 0xff));
+        assertThat(host.map(tree, 0x208)).contains(new Destination(second.node(), 0x8108));
     }
 
     // --- platform devices ---

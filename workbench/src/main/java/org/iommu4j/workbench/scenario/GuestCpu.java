@@ -27,7 +27,7 @@ final class GuestCpu {
     /** Enters the guest, for the first time or again after an exit to the VMM. */
     void enter() {
         entered = true;
-        vcpu.enter();
+        vcpu.loadOn(vcpu.processor());
         trace.note(label + " enters the guest on cpu" + vcpu.processor().id());
     }
 
@@ -40,7 +40,7 @@ final class GuestCpu {
 
     /** Continues, inside the guest, on another CPU. */
     void moveTo(Processor target) {
-        vcpu.migrateTo(target);
+        vcpu.loadOn(target);
         trace.note(label + " moves to cpu" + target.id());
     }
 
