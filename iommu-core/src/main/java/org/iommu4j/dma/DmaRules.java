@@ -38,8 +38,8 @@ record DmaRules(boolean lowAddressesAgain, boolean bounceKeepsData, boolean cohe
                             "Coherent memory of a driver that may sleep has pages from anywhere; before, on x86, its "
                                     + "pages were contiguous.",
                             false,
-                            READ)
-                    .since("5.18", true, READ, "f5ff79fddf0e")
+                            INFERRED)
+                    .since("5.18", true, INFERRED, "f5ff79fddf0e")
                     .witnessedBy("CoherentMemoryTest#itsPagesComeFromAnywhereSince518"));
 
     /**
