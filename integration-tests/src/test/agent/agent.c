@@ -19,6 +19,7 @@
 #include <glob.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <linux/kvm.h>
 #include <linux/vfio.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -272,6 +273,16 @@ struct device {
     volatile char *registers;
 };
 
+#define MACHINES 2
+#define KVM_FILE 1 // the attributes' group, and what to do with a file: names that old headers lack
+#define KVM_FILE_ADD 1
+#define KVM_FILE_DELETE 2
+
+struct machine {
+    int fd, vfio;
+};
+
+static struct machine machines[MACHINES];
 static int containers[CONTAINERS];
 static int groups[FUNCTIONS];
 static struct device devices[FUNCTIONS];
@@ -543,6 +554,70 @@ static void locked(const u64 *a) {
     field("pages", strtoull(line + 6, NULL, 10) / 4);
 }
 
+static void open_machine(const u64 *a) {
+    struct machine *machine = &machines[a[0]];
+    int kvm;
+    if (machine->fd >= 0) {
+        skipped();
+        return;
+    }
+    kvm = open("/dev/kvm", O_RDWR);
+    check(kvm >= 0, "/dev/kvm");
+    machine->fd = ioctl(kvm, KVM_CREATE_VM, 0);
+    close(kvm);
+    result(machine->fd < 0 ? -1 : 0);
+}
+
+static void create_kvm_vfio(const u64 *a) {
+    struct machine *machine = &machines[a[0]];
+    struct kvm_create_device create = {.type = KVM_DEV_TYPE_VFIO};
+    if (result(ioctl(machine->fd, KVM_CREATE_DEVICE, &create)) == 0) {
+        machine->vfio = create.fd;
+    }
+}
+
+static void close_kvm_vfio(const u64 *a) {
+    result(close_slot(&machines[a[0]].vfio));
+}
+
+static void set_file(const u64 *a, u64 attribute) {
+    int32_t fd = groups[a[1]] >= 0 ? groups[a[1]] : MISSING;
+    struct kvm_device_attr request = {.group = KVM_FILE, .attr = attribute, .addr = (uintptr_t) &fd};
+    result(ioctl(machines[a[0]].vfio, KVM_SET_DEVICE_ATTR, &request));
+}
+
+static void add_file(const u64 *a) {
+    set_file(a, KVM_FILE_ADD);
+}
+
+static void delete_file(const u64 *a) {
+    set_file(a, KVM_FILE_DELETE);
+}
+
+// How often non-coherent DMA was registered so far, less how often it was unregistered: what two probes counted.
+static long noncoherent_count(void) {
+    char text[512] = "";
+    long count = 0;
+    int fd = open("/sys/kernel/tracing/kprobe_profile", O_RDONLY);
+    check(fd >= 0 && read(fd, text, sizeof text - 1) > 0, "kprobe_profile");
+    close(fd);
+    for (char *rest, *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        char name[64];
+        long hits;
+        check(sscanf(line, "%63s %ld", name, &hits) == 2, line);
+        count += strcmp(name, "registered") ? -hits : hits;
+    }
+    return count;
+}
+
+static long noncoherent_before;
+
+static void noncoherent(const u64 *a) {
+    (void) a;
+    result(0);
+    field("count", noncoherent_count() - noncoherent_before);
+}
+
 static const struct {
     const char *name;
     int arguments;
@@ -571,6 +646,12 @@ static const struct {
     {"map_memory", 4, map_memory},           // area, page, count, protection: 1 to read, 2 to write also
     {"unmap_memory", 3, unmap_memory},       // area, page, count
     {"locked", 0, locked},
+    {"open_machine", 1, open_machine},       // machine
+    {"create_kvm_vfio", 1, create_kvm_vfio}, // machine
+    {"close_kvm_vfio", 1, close_kvm_vfio},   // machine
+    {"add_file", 2, add_file},               // machine, group
+    {"delete_file", 2, delete_file},         // machine, group
+    {"noncoherent", 0, noncoherent},
 };
 
 // Reads the numbers of a line's "name=number"s.
@@ -612,6 +693,8 @@ static void prepare(const u64 *header) {
     sequence = header[0];
     memset(containers, -1, sizeof containers);
     memset(groups, -1, sizeof groups);
+    memset(machines, -1, sizeof machines);
+    noncoherent_before = noncoherent_count();
     for (int i = 0; i < FUNCTIONS; i++) {
         devices[i].fd = -1;
     }
@@ -639,9 +722,9 @@ static char *run_sequence(char *lines) {
     child = fork();
     check(child >= 0, "fork");
     if (child == 0) {
-        char *line = strtok(lines, "\n");
+        char *rest, *line = strtok_r(lines, "\n", &rest);
         prepare(header);
-        while ((line = strtok(NULL, "\n"))) {
+        while ((line = strtok_r(NULL, "\n", &rest))) {
             perform(line);
             step++;
         }
@@ -686,6 +769,12 @@ static void load_modules(void) {
     }
 }
 
+static void add_probe(const char *definition) {
+    int fd = open("/sys/kernel/tracing/kprobe_events", O_WRONLY | O_APPEND);
+    check(fd >= 0 && write(fd, definition, strlen(definition)) > 0, definition);
+    close(fd);
+}
+
 int main(void) {
     struct termios settings;
     struct utsname kernel;
@@ -696,6 +785,7 @@ int main(void) {
     answers = stdout;
     check(mount("proc", "/proc", "proc", 0, NULL) == 0, "/proc");
     check(mount("sys", "/sys", "sysfs", 0, NULL) == 0, "/sys");
+    check(mount("trace", "/sys/kernel/tracing", "tracefs", 0, NULL) == 0, "/sys/kernel/tracing");
     check(mount("dev", "/dev", "devtmpfs", 0, NULL) == 0 || errno == EBUSY, "/dev");
     port = open("/dev/ttyS1", O_RDWR | O_NOCTTY);
     check(port >= 0 && tcgetattr(port, &settings) == 0, "/dev/ttyS1");
@@ -706,6 +796,9 @@ int main(void) {
     commands = fdopen(dup(port), "r");
     check(answers && commands, "/dev/ttyS1");
     load_modules();
+    add_probe("p:registered kvm_arch_register_noncoherent_dma");
+    add_probe("p:unregistered kvm_arch_unregister_noncoherent_dma");
+    put("/sys/kernel/tracing/events/kprobes/enable", "1");
     read_functions();
     for (int i = 0; i < FUNCTIONS && functions[i]; i++) {
         bind_function(functions[i]);

@@ -14,13 +14,14 @@ module org.iommu4j.workbench {
     requires transitive org.iommu4j.sim;
     requires transitive org.iommu4j.vfio;
     requires static transitive org.jspecify;
+    requires org.snakeyaml.engine.v2;
     requires tools.jackson.databind;
 
     exports org.iommu4j.workbench;
     exports org.iommu4j.workbench.audit;
     exports org.iommu4j.workbench.captured;
-    exports org.iommu4j.workbench.cases;
     exports org.iommu4j.workbench.decode;
+    exports org.iommu4j.workbench.page;
     exports org.iommu4j.workbench.report;
     exports org.iommu4j.workbench.scenario;
 

@@ -68,8 +68,8 @@ public final class HostInputs {
 
     /**
      * Adds an input of any kind, recognised by what is in it: a directory or archive with a {@code sys/} tree, texts or
-     * both; an ACPI table; a device tree; a text, in which all known kinds may stand in any order. {@code /dev/stdin} is standard
-     * input.
+     * both; an ACPI table; a device tree; a text, in which all known kinds may stand in any order. {@code /dev/stdin} is
+     * standard input.
      *
      * @throws UnknownInputException when it is none that is known
      * @throws InputException when it can't be read, or a second capture

@@ -50,7 +50,8 @@ record AmdRules(
         boolean nestParents,
         boolean passThroughEntryWrong,
         SouthBridge southBridge,
-        Snp snp) {
+        Snp snp,
+        DirtyLeaves dirtyLeaves) {
     /** Where firmware says that there are no host (v1) tables, so that every domain has guest (v2) tables. */
     enum HostTablesOff implements RuleValue {
         /** It is not asked. */
@@ -111,6 +112,27 @@ record AmdRules(
         private final String words;
 
         Snp(String words) {
+            this.words = words;
+        }
+
+        @Override
+        public String words() {
+            return words;
+        }
+    }
+
+    /** What a written leaf marks that the range of a bitmap enters behind its start. */
+    enum DirtyLeaves implements RuleValue {
+        /** Its size from there on; as much is passed over, written or not. */
+        SKIP_AHEAD("its size from there on, and as much behind it is passed over, written or not"),
+        /** The size of its slots that are left from there on. */
+        MARK_AHEAD("the size of its slots that are left from there on, so that pages behind it are marked too"),
+        /** Its own pages. */
+        OWN_PAGES("its own pages");
+
+        private final String words;
+
+        DirtyLeaves(String words) {
             this.words = words;
         }
 
@@ -298,7 +320,16 @@ record AmdRules(
                     .since("6.9", Snp.NO_IDENTITY, INFERRED, "04d65a9dbb33")
                     .since("6.13", Snp.NO_IDENTITY_ATTACHED, INFERRED)
                     .since("7.3", Snp.UNLESS_MODE_0, READ, "cb2860ad6c4f")
-                    .witnessedBy("SnpTest#whatAReleaseForbidsWithSnp"));
+                    .witnessedBy("SnpTest#whatAReleaseForbidsWithSnp"),
+            ReleaseRule.of(
+                            "dirtyLeaves",
+                            "What a large leaf that was written marks in a bitmap whose range begins behind its "
+                                    + "start.",
+                            DirtyLeaves.SKIP_AHEAD,
+                            READ)
+                    .since("6.19", DirtyLeaves.MARK_AHEAD, INFERRED)
+                    .since("7.3", DirtyLeaves.OWN_PAGES, READ)
+                    .witnessedBy("DirtyTrackingTest#whatALargeLeafMarksThatIsEnteredBehindItsStart"));
 
     /**
      * Returns the levels that v1 tables may have, 0 when there can be none.

@@ -122,7 +122,7 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
             throw new IommuException(Errno.EINVAL, this + ": written pages are not recorded");
         }
         IotlbGather cleared = new IotlbGather();
-        table.readDirty(bitmap, clear, cleared);
+        table.readDirty(bitmap, clear, cleared, driver().rules().dirtyLeaves());
         if (cleared.hasRange()) {
             IommuException failure =
                     forget(cleared.start(), cleared.end(), false, "clearing the record of written pages");

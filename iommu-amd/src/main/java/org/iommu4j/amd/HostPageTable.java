@@ -12,6 +12,7 @@ import org.iommu4j.DirtyBitmap;
 import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.Prot;
+import org.iommu4j.amd.AmdRules.DirtyLeaves;
 import org.iommu4j.amd.fmt.HostPageEntry;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.platform.support.TableFrames;
@@ -82,8 +83,9 @@ final class HostPageTable extends PageTable {
      *
      * @param clear whether to clear the record, slot by slot and without losing a page that is written at the same time
      * @param cleared gets the leaves that were cleared, whole: units may still hold each part of them as written
+     * @param leaves what one marks that the range enters behind its start
      */
-    void readDirty(DirtyBitmap bitmap, boolean clear, IotlbGather cleared) {
+    void readDirty(DirtyBitmap bitmap, boolean clear, IotlbGather cleared, DirtyLeaves leaves) {
         long last = minUnsigned(bitmap.start() + bitmap.size() - 1, lastReachable(levels()));
         long at = bitmap.start();
         while (Long.compareUnsigned(at, last) <= 0) {
@@ -102,11 +104,18 @@ final class HostPageTable extends PageTable {
                     long start = at & -(1L << covers);
                     long firstSlot = firstEntry + ((long) index(start, level) << ENTRY_SHIFT);
                     if (written(firstSlot, 1 << (covers - shift(level)), clear)) {
-                        bitmap.mark(start, 1L << covers);
+                        mark(bitmap, at, level, covers, leaves);
                         if (clear) {
                             cleared.addRange(start, start + (1L << covers) - 1);
                         }
                     }
+                }
+                if (leaves == DirtyLeaves.SKIP_AHEAD && (at & ((1L << covers) - 1)) != 0) {
+                    if (Long.compareUnsigned(last - at, 1L << covers) < 0) {
+                        return;
+                    }
+                    at += 1L << covers;
+                    break;
                 }
                 long end = lastInTable(at, last, covers);
                 if (end == last) {
@@ -114,6 +123,17 @@ final class HostPageTable extends PageTable {
                 }
                 at = end + 1;
             } while (index(at, level) != 0);
+        }
+    }
+
+    /** Marks what a leaf of some slots, which covers an address, has written. */
+    private static void mark(DirtyBitmap bitmap, long at, int level, int covers, DirtyLeaves leaves) {
+        long size = 1L << covers;
+        long start = at & -size;
+        switch (leaves) {
+            case SKIP_AHEAD -> bitmap.mark(at, size);
+            case MARK_AHEAD -> bitmap.mark(at, start + size - (at & -(1L << shift(level))));
+            case OWN_PAGES -> bitmap.mark(start, size);
         }
     }
 

@@ -12,9 +12,12 @@ import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuException;
+import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.capability.DirtyTracking;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** The record of written pages: the device table entry, the leaves' D bits, and what units are told to forget. */
 class DirtyTrackingTest {
@@ -121,6 +124,50 @@ class DirtyTrackingTest {
         for (long iova = 0x10_0000; iova < 0x10_8000; iova += K4) {
             assertThat(platform.memory.load(slot(iova)) & D).isZero();
         }
+    }
+
+    /** A leaf of 2 MiB and pages behind it, then a leaf of 32 KiB and pages behind it; the range begins in the leaf. */
+    @ParameterizedTest
+    @CsvSource({
+        "6.7, 512, false, 8, false",
+        "6.18, 512, false, 8, false",
+        "6.19, 512, true, 6, true",
+        "7.2, 512, true, 6, true",
+        "7.3, 257, true, 6, true"
+    })
+    void whatALargeLeafMarksThatIsEnteredBehindItsStart(
+            String release, int marked, boolean cleared, int markedOfSlots, boolean clearedBehindSlots) {
+        TestPlatform old = new TestPlatform();
+        old.efr |= 1L << 49 | 1L << 52;
+        old.release = LinuxRelease.named(release);
+        AmdIommu driver = old.open();
+        IommuDevice gpu = driver.probe(old.function(0, 1, 0, 0)).orElseThrow();
+        HostDomain own = (HostDomain) driver.allocateForUser(gpu, Set.of(DomainFlag.DIRTY_TRACKING));
+        own.attach(gpu);
+        own.map(0x20_0000, 0x80_0000, 1 << 21, 1, Prot.READ_WRITE);
+        own.map(0x40_0000, 0x100_0000, K4, 16, Prot.READ_WRITE);
+        own.map(0x10_0000, 0x50_0000, 1 << 15, 1, Prot.READ_WRITE);
+        own.map(0x10_8000, 0x60_0000, K4, 2, Prot.READ_WRITE);
+        DirtyTracking record = own.dirtyTracking().orElseThrow();
+        record.setDirtyTracking(true);
+        long root = old.unit.deviceTableWord(0x100, 0) & 0x000f_ffff_ffff_f000L;
+        long level2 = old.memory.load(root) & 0x000f_ffff_ffff_f000L;
+        long leaves = old.memory.load(level2) & 0x000f_ffff_ffff_f000L;
+        long pages = old.memory.load(level2 + 2 * 8) & 0x000f_ffff_ffff_f000L;
+        for (long slot : new long[] {level2 + 8, pages + 3 * 8, leaves + 0x100 * 8, leaves + 0x108 * 8}) {
+            old.memory.store(slot, old.memory.load(slot) | D);
+        }
+        DirtyBitmap half = new DirtyBitmap(0x30_0000, K4, 512);
+        record.readAndClearDirty(half, true);
+        assertThat(half.count()).isEqualTo(marked);
+        assertThat(old.memory.load(level2 + 8) & D).as("the leaf").isZero();
+        assertThat((old.memory.load(pages + 3 * 8) & D) == 0).as("a page behind it").isEqualTo(cleared);
+        DirtyBitmap slots = new DirtyBitmap(0x10_2000, K4, 10);
+        record.readAndClearDirty(slots, true);
+        assertThat((old.memory.load(leaves + 0x108 * 8) & D) == 0)
+                .as("a page behind the slots")
+                .isEqualTo(clearedBehindSlots);
+        assertThat(slots.count()).isEqualTo(markedOfSlots + (clearedBehindSlots ? 1 : 0));
     }
 
     @Test

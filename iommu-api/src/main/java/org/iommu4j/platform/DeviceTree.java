@@ -364,7 +364,7 @@ public final class DeviceTree {
             return words;
         }
 
-        /** Returns the value of a property that is one word of 32 bits; empty without it, or if it is another length. */
+        /** Returns a property that is one word of 32 bits; empty without it, or where it has another length. */
         public OptionalLong number(String property) {
             Value value = values.get(Objects.requireNonNull(property, "property"));
             return value == null || value.length != Integer.BYTES

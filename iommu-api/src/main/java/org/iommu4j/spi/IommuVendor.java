@@ -124,8 +124,8 @@ public interface IommuVendor {
      *
      * @param facts the host
      * @param release the rules to answer by
-     * @throws org.iommu4j.platform.MalformedTableException when the vendor's table, or the device tree that it looks for
-     *     its units in, can't be read [describe-8]
+     * @throws org.iommu4j.platform.MalformedTableException when the vendor's table, or the device tree that it searches,
+     *     can't be read [describe-8]
      * @throws IllegalArgumentException when nothing in the facts is this vendor's, or the driver does not {@link
      *     #supports support} the release [describe-9]
      */

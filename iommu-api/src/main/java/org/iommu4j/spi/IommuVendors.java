@@ -64,7 +64,8 @@ public final class IommuVendors {
     }
 
     /**
-     * Opens the drivers of all vendors that claim the firmware under the context's release, in the order of their names: all of them or none.
+     * Opens the drivers of all vendors that claim the firmware under the context's release, in the order of their
+     * names: all of them or none.
      *
      * @return the drivers; none when no vendor claims the firmware
      * @throws org.iommu4j.IommuException as {@link IommuVendor#open}; the drivers that were opened are closed again

@@ -45,7 +45,8 @@ record IntelRules(
         boolean usersGetSecondStage,
         boolean takesPasidFlag,
         boolean deliversPageRequests,
-        boolean hearsOptOut) {
+        boolean hearsOptOut,
+        DirtyLeaves dirtyLeaves) {
 
     /** How a device that does not fit is refused. */
     enum AttachCheck implements RuleValue {
@@ -132,6 +133,27 @@ record IntelRules(
         private final String words;
 
         Comparison(String words) {
+            this.words = words;
+        }
+
+        @Override
+        public String words() {
+            return words;
+        }
+    }
+
+    /** What a written leaf marks that the range of a bitmap enters behind its start. */
+    enum DirtyLeaves implements RuleValue {
+        /** Its size from there on; as much is passed over, written or not. */
+        SKIP_AHEAD("its size from there on, and as much behind it is passed over, written or not"),
+        /** Its size from there on. */
+        MARK_AHEAD("its size from there on, so that pages behind it are marked too"),
+        /** Its own pages. */
+        OWN_PAGES("its own pages");
+
+        private final String words;
+
+        DirtyLeaves(String words) {
             this.words = words;
         }
 
@@ -379,7 +401,16 @@ record IntelRules(
                             false,
                             READ)
                     .since("7.3", true, READ, "1c677d8a2c3c")
-                    .witnessedBy("IntelRulesTest#firmwareMayForbidRemappingSince73"));
+                    .witnessedBy("IntelRulesTest#firmwareMayForbidRemappingSince73"),
+            ReleaseRule.of(
+                            "dirtyLeaves",
+                            "What a large leaf that was written marks in a bitmap whose range begins behind its "
+                                    + "start.",
+                            DirtyLeaves.SKIP_AHEAD,
+                            READ)
+                    .since("6.19", DirtyLeaves.MARK_AHEAD, INFERRED)
+                    .since("7.3", DirtyLeaves.OWN_PAGES, READ)
+                    .witnessedBy("ScalableModeTest#whatALargeLeafMarksThatIsEnteredBehindItsStart"));
 
     /** Returns whether the rules of a release are built. */
     static boolean areBuiltFor(LinuxRelease release) {

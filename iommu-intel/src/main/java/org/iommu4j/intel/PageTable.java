@@ -5,6 +5,7 @@ import org.iommu4j.DirtyBitmap;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
+import org.iommu4j.intel.IntelRules.DirtyLeaves;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.platform.support.TableFrames;
 
@@ -308,8 +309,9 @@ final class PageTable {
      * Marks the leaves that devices wrote, in the range of a bitmap.
      *
      * @param clear whether to clear their dirty bits, and add their range to the gather
+     * @param leaves what one marks that the range enters behind its start
      */
-    void readDirty(DirtyBitmap bitmap, boolean clear, IotlbGather gather) {
+    void readDirty(DirtyBitmap bitmap, boolean clear, IotlbGather gather, DirtyLeaves leaves) {
         if (Long.compareUnsigned(bitmap.start(), end) > 0) {
             return;
         }
@@ -325,13 +327,13 @@ final class PageTable {
             long size = 1L << shift(levelAt(place));
             long first = at & -size;
             if (isPresent(entry) && (entry & dirty) != 0) {
-                bitmap.mark(first, size);
+                bitmap.mark(leaves == DirtyLeaves.OWN_PAGES ? first : at, size);
                 if (clear) {
                     clearDirty(entryAt(place), entry);
                     gather.addRange(first, first + size - 1);
                 }
             }
-            at = first + size;
+            at = (leaves == DirtyLeaves.SKIP_AHEAD ? at : first) + size;
         }
     }
 

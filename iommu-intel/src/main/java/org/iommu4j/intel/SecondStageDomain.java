@@ -200,7 +200,7 @@ final class SecondStageDomain extends PagingDomain {
                 }
             }
             IotlbGather cleared = new IotlbGather();
-            table().readDirty(bitmap, clear, cleared);
+            table().readDirty(bitmap, clear, cleared, rules().dirtyLeaves());
             if (cleared.hasRange()) {
                 // The IOTLB holds the page as already written: it would not set the bit again.
                 flush(cleared.start(), cleared.end(), true);

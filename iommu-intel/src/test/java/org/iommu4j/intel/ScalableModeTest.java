@@ -374,6 +374,35 @@ class ScalableModeTest {
         assertThat(host.entry(0)[0] & 0x200).isZero();
     }
 
+    /** A leaf of 2 MiB, and pages behind it; the range begins in the middle of the leaf. */
+    @ParameterizedTest
+    @CsvSource({"6.7, 512, false", "6.18, 512, false", "6.19, 512, true", "7.2, 512, true", "7.3, 257, true"})
+    void whatALargeLeafMarksThatIsEnteredBehindItsStart(String release, int marked, boolean cleared) {
+        Bench bench = Bench.single(Bench.CAP_LARGE, Bench.ECAP_SCALABLE);
+        bench.release = LinuxRelease.named(release);
+        Iommu iommu = bench.open();
+        IommuDevice device = bench.probe(iommu, "0000:00:02.0");
+        IommuDomain domain = iommu.allocateForUser(device, Set.of(DomainFlag.DIRTY_TRACKING));
+        domain.attach(device);
+        domain.map(0x20_0000, 0x20_0000, 1 << 21, 1, Prot.READ_WRITE);
+        domain.map(0x40_0000, 0x5000, K4, 16, Prot.READ_WRITE);
+        var tracking = domain.dirtyTracking().orElseThrow();
+        tracking.setDirtyTracking(true);
+        long level3 = bench.flat.load(bench.pasidEntry(0x10, 0)[0] & ADDRESS) & ADDRESS;
+        long level2 = bench.flat.load(level3) & ADDRESS;
+        long pages = bench.flat.load(level2 + 2 * 8) & ADDRESS;
+        for (long entry : new long[] {level2 + 8, pages + 3 * 8}) {
+            bench.flat.store(entry, bench.flat.load(entry) | 0x200);
+        }
+        DirtyBitmap half = new DirtyBitmap(0x30_0000, K4, 512);
+        tracking.readAndClearDirty(half, true);
+        assertThat(half.count()).isEqualTo(marked);
+        assertThat(bench.flat.load(level2 + 8) & 0x200).as("the leaf").isZero();
+        assertThat((bench.flat.load(pages + 3 * 8) & 0x200) == 0)
+                .as("a page behind it")
+                .isEqualTo(cleared);
+    }
+
     @Test
     void flagsThatCantBeAreRefused() {
         Host host = new Host(Bench.CAP_LARGE, Bench.ECAP_SCALABLE);

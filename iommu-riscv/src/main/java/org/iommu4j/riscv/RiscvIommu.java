@@ -53,7 +53,7 @@ final class RiscvIommu implements Iommu {
     static RiscvIommu open(VendorContext context, RiscvRules rules) {
         UnitMap map;
         try {
-            map = UnitMap.of(context.firmware(), context.topology(), context.release())
+            map = Firmware.read(context.firmware(), context.topology(), context.release())
                     .orElseThrow(() -> new IommuException(
                             Errno.ENODEV, "open: firmware has no " + Rimt.SIGNATURE + " and no device tree"));
         } catch (MalformedTableException e) {

@@ -10,7 +10,6 @@ import org.iommu4j.Iommu;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.release.ReleaseRule;
-import org.iommu4j.riscv.acpi.Rimt;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.HostFacts;
@@ -34,7 +33,7 @@ public final class RiscvVendor implements IommuVendor {
 
     @Override
     public boolean claims(FirmwareTables firmware) {
-        return firmware.table(Rimt.SIGNATURE).isPresent() || UnitMap.isInDeviceTree(firmware);
+        return Firmware.hasRimt(firmware) || Firmware.hasTreeWithUnit(firmware);
     }
 
     /** Before 6.18 Linux's driver does not read RIMT. */
@@ -42,7 +41,7 @@ public final class RiscvVendor implements IommuVendor {
     public boolean claims(FirmwareTables firmware, LinuxRelease release) {
         Objects.requireNonNull(release, "release");
         return (supports(release) && !RiscvRules.of(release).readsRimt())
-                ? UnitMap.isInDeviceTree(firmware)
+                ? Firmware.hasTreeWithUnit(firmware)
                 : claims(firmware);
     }
 
@@ -86,7 +85,7 @@ public final class RiscvVendor implements IommuVendor {
         if (!supports(release)) {
             throw notBuilt(release);
         }
-        Optional<UnitMap> map = UnitMap.of(facts.firmware(), facts.topology(), release);
+        Optional<UnitMap> map = Firmware.read(facts.firmware(), facts.topology(), release);
         if (!recognises(facts)) {
             throw new IllegalArgumentException("nothing of this host is for driver " + name()
                     + ", expected a RIMT table, a unit in a device tree, a unit or a line of its log");

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.riscv;
 
-import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
-import org.iommu4j.LinuxRelease;
 import org.iommu4j.device.NamedDevice;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.pci.PciTopology;
-import org.iommu4j.platform.DeviceTree;
-import org.iommu4j.platform.FirmwareTables;
-import org.iommu4j.riscv.acpi.Rimt;
 import org.iommu4j.spi.ScopeEntry;
 
 /**
@@ -73,35 +68,6 @@ interface UnitMap {
         public Behind {
             ids = List.copyOf(ids);
         }
-    }
-
-    /**
-     * Reads firmware: its device tree where that has more than {@code /chosen}, else its RIMT; empty where it has
-     * neither.
-     *
-     * <p>Source: Linux {@code acpi_boot_table_init} on RISC-V, without {@code acpi=} on the command line.
-     *
-     * @throws org.iommu4j.platform.MalformedTableException when it can't be read
-     */
-    static Optional<UnitMap> of(FirmwareTables firmware, PciTopology topology, LinuxRelease release) {
-        Optional<DeviceTree> tree = firmware.deviceTree().map(DeviceTree::parse);
-        Optional<byte[]> table = firmware.table(Rimt.SIGNATURE);
-        if (tree.isPresent() && (table.isEmpty() || !isStub(tree.get()))) {
-            return Optional.of(new DeviceTreeMap(tree.get(), topology));
-        }
-        return table.map(bytes -> new RimtMap(Rimt.parse(bytes), topology, release));
-    }
-
-    private static boolean isStub(DeviceTree tree) {
-        return tree.root().children().stream().allMatch(node -> node.name().equals("chosen"));
-    }
-
-    /** Returns whether a device tree names a unit anywhere; its bytes may be damaged. */
-    static boolean isInDeviceTree(FirmwareTables firmware) {
-        return firmware.deviceTree()
-                .map(bytes -> new String(bytes, StandardCharsets.ISO_8859_1))
-                .filter(text -> DeviceTreeMap.MODELS.stream().anyMatch(model -> text.contains(model + '\0')))
-                .isPresent();
     }
 
     /** Returns what firmware's description is called in messages. */

@@ -116,6 +116,11 @@ public final class Bench extends Account {
         return found;
     }
 
+    /** Has the first device, which is on PCI, answer invalidation requests later. */
+    public void answerInvalidationsLater() {
+        machine.endpoint((PciAddress) ids.get(0)).answerInvalidationsLater(true);
+    }
+
     /** Probes a device of the machine, which a unit translates for. */
     public IommuDevice probe(DeviceId id) {
         return (id instanceof PciAddress address

@@ -2,43 +2,75 @@
 package org.iommu4j.kvm;
 
 import java.util.Objects;
-import org.iommu4j.platform.MemoryType;
 
 /**
  * The memory type that KVM sets for a guest page in the second-stage table.
  *
- * <p>Source: {@code vmx_get_mt_mask}; Intel SDM volume 3, section on EPT memory types (bits 5:3, IPAT bit 6).
+ * <p>Source: {@code vmx_get_mt_mask}; Intel SDM volume 3, section on EPT and memory typing (bits 5:3, and
+ * IPAT, bit 6, which has the guest's PAT ignored); AMD APM volume 2, section on combining memory types.
  */
 public enum GuestMemoryType {
     /** Write-back, and the guest's PAT is ignored. */
-    WB_IPAT("WB+IPAT", false),
-    /** Write-back, unless the guest's PAT selects another type. */
-    WB("WB", true),
-    /** Uncacheable: device memory. */
-    UC("UC", false),
-    /** No type in the table at all (SVM): the guest's PAT alone decides. */
-    GUEST_PAT("GUEST_PAT", true);
+    WB_IPAT("WB+IPAT", X86MemoryType.WB, true),
+    /** Write-back, combined with the guest's PAT. */
+    WB("WB", X86MemoryType.WB, false),
+    /** Write-through, combined with the guest's PAT. */
+    WT("WT", X86MemoryType.WT, false),
+    /** Write-protected, combined with the guest's PAT. */
+    WP("WP", X86MemoryType.WP, false),
+    /** Write-combining, combined with the guest's PAT. */
+    WC("WC", X86MemoryType.WC, false),
+    /** Uncacheable, combined with the guest's PAT: device memory. */
+    UC("UC", X86MemoryType.UC, false),
+    /** Uncacheable, and the guest's PAT is ignored. */
+    UC_IPAT("UC+IPAT", X86MemoryType.UC, true),
+    /**
+     * No type in the table (SVM): the guest's PAT is combined with the host's MTRR, which states write-back for RAM.
+     * The host's PAT takes no part: an entry selects its first type, write-back.
+     */
+    GUEST_PAT("GUEST_PAT", X86MemoryType.WB, false),
+    /** As {@link #GUEST_PAT}, for device memory: the host's MTRR states uncacheable. */
+    GUEST_PAT_DEVICE("GUEST_PAT+UC", X86MemoryType.UC, false);
 
     private final String text;
-    private final boolean honoursGuestPat;
+    private final X86MemoryType type;
+    private final boolean ignoresGuestPat;
 
-    GuestMemoryType(String text, boolean honoursGuestPat) {
+    GuestMemoryType(String text, X86MemoryType type, boolean ignoresGuestPat) {
         this.text = text;
-        this.honoursGuestPat = honoursGuestPat;
+        this.type = type;
+        this.ignoresGuestPat = ignoresGuestPat;
+    }
+
+    /**
+     * Returns the entry with a type and without IPAT.
+     *
+     * @throws IllegalArgumentException when the type is UC-
+     */
+    static GuestMemoryType of(X86MemoryType type) {
+        return switch (type) {
+            case UC -> UC;
+            case WC -> WC;
+            case WT -> WT;
+            case WP -> WP;
+            case WB -> WB;
+            case UC_MINUS -> throw new IllegalArgumentException("no entry has the type UC-");
+        };
     }
 
     /** Returns whether the guest's choice has an effect. */
     public boolean honoursGuestPat() {
-        return honoursGuestPat;
+        return !ignoresGuestPat;
     }
 
-    /** Returns the effective type of an access when the guest's PAT selects {@code guestPat}. */
-    public MemoryType effective(MemoryType guestPat) {
+    /**
+     * Returns the type of an access when the guest's PAT selects {@code guestPat}, on a vCPU with caching on.
+     *
+     * @return never UC-
+     */
+    public X86MemoryType effective(X86MemoryType guestPat) {
         Objects.requireNonNull(guestPat, "guestPat");
-        if (this == UC) {
-            return MemoryType.UC;
-        }
-        return honoursGuestPat ? guestPat : MemoryType.WB;
+        return ignoresGuestPat ? type : type.combinedWith(guestPat);
     }
 
     /** Returns the name as reports print it, for example {@code WB+IPAT}. */

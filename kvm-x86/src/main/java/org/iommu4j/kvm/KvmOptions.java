@@ -10,10 +10,9 @@ import org.iommu4j.LinuxRelease;
  * @param release the rules to follow
  * @param wbinvdExit whether the CPU can intercept WBINVD: always on SVM, on VMX a secondary control that early CPUs
  *     lack
- * @param ignoreGuestPat whether the quirk KVM_X86_QUIRK_IGNORE_GUEST_PAT is on, its default; without effect on SVM and
- *     before 6.16
- * @param cacheDisableIgnored whether the quirk KVM_X86_QUIRK_CD_NW_CLEARED is on, its default: CR0.CD has no effect on
- *     memory; the quirk has no effect on SVM and since 6.11
+ * @param ignoreGuestPat whether the quirk {@link KvmQuirk#IGNORE_GUEST_PAT} is on at first, its default; without effect
+ *     where the release has none, and on SVM
+ * @param cacheDisableIgnored whether the quirk {@link KvmQuirk#CD_NW_CLEARED} is on at first, its default
  */
 public record KvmOptions(
         LinuxRelease release, boolean wbinvdExit, boolean ignoreGuestPat, boolean cacheDisableIgnored) {

@@ -9,7 +9,6 @@ import java.lang.invoke.MethodHandles;
 import java.util.List;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.HardwareVirtualization;
-import org.iommu4j.platform.MemoryType;
 import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.release.RuleRecords;
 
@@ -17,7 +16,7 @@ import org.iommu4j.release.RuleRecords;
  * What of KVM's decisions depends on the release of Linux, all of it: the rules that {@link #RULES} declares, under one
  * release. Each component has its rule's name, and the rule's sentence says what it is.
  *
- * <p>All of it concerns VMX: SVM has no memory type in its second-stage tables, and the guest's own choice always
+ * <p>What concerns memory types is VMX's: SVM has no memory type in its second-stage tables, and the guest's own choice always
  * holds. That the guest's PAT always holds on a CPU with self-snoop (377b2f359d1f) was taken back before 6.11
  * (9d70f3fec144), so it is no rule here.
  */
@@ -26,7 +25,9 @@ record KvmRules(
         boolean cachingOffIgnoresPat,
         boolean guestMtrrs,
         boolean guestPatQuirk,
-        boolean recomputesOnFailedDelete) {
+        boolean recomputesOnFailedDelete,
+        boolean takesDeviceFiles,
+        boolean machinesAnswerDeviceControl) {
     /** The rules. */
     static final List<ReleaseRule<?>> RULES = List.of(
             ReleaseRule.of(
@@ -73,7 +74,22 @@ record KvmRules(
                             READ)
                     .deciding()
                     .since("7.2", false, READ, "156615264fd3")
-                    .witnessedBy("KvmReleaseTest#aFileThatIsNotThereHasTheOthersAskedUntil71"));
+                    .witnessedBy("KvmReleaseTest#aFileThatIsNotThereHasTheOthersAskedUntil71"),
+            ReleaseRule.of(
+                            "takesDeviceFiles",
+                            "A device's file is one of VFIO for KVM_DEV_VFIO_FILE_ADD; before, only a group's is.",
+                            false,
+                            OBSERVED)
+                    .deciding()
+                    .since("6.6", true, INFERRED)
+                    .witnessedBy("KvmReleaseTest#aDevicesFileIsTakenSince66"),
+            ReleaseRule.of(
+                            "machinesAnswerDeviceControl",
+                            "A virtual machine's file has KVM_CAP_DEVICE_CTRL, and not /dev/kvm alone.",
+                            false,
+                            OBSERVED)
+                    .since("6.4", true, INFERRED)
+                    .witnessedBy("KvmReleaseTest#aMachineAnswersForDeviceControlSince64"));
 
     /**
      * Returns the rules of a release.
@@ -103,9 +119,9 @@ record KvmRules(
             boolean deviceMemory,
             boolean noncoherentDma,
             boolean cachingOff,
-            MemoryType mtrr) {
+            X86MemoryType mtrr) {
         if (virtualization == HardwareVirtualization.SVM) {
-            return GuestMemoryType.GUEST_PAT;
+            return deviceMemory ? GuestMemoryType.GUEST_PAT_DEVICE : GuestMemoryType.GUEST_PAT;
         }
         if (deviceMemory) {
             return GuestMemoryType.UC;
@@ -118,11 +134,11 @@ record KvmRules(
         }
         if (cachingOff) {
             if (!options.cacheDisableIgnored()) {
-                return GuestMemoryType.UC;
+                return GuestMemoryType.UC_IPAT;
             }
             return cachingOffIgnoresPat ? GuestMemoryType.WB_IPAT : GuestMemoryType.WB;
         }
-        return mtrr == MemoryType.UC ? GuestMemoryType.UC : GuestMemoryType.WB;
+        return GuestMemoryType.of(mtrr);
     }
 
     /**
@@ -145,6 +161,22 @@ record KvmRules(
     /** Returns whether all entries go when the guest changes its MTRRs. Source: {@code update_mtrr}. */
     boolean dropsEntriesWhenMtrrsChange(HardwareVirtualization virtualization, boolean noncoherentDma) {
         return virtualization == HardwareVirtualization.VMX && guestMtrrs && noncoherentDma;
+    }
+
+    /** Returns whether a VMM can turn a quirk off. Source: {@code kvm_caps.supported_quirks}. */
+    boolean has(KvmQuirk quirk, HardwareVirtualization virtualization) {
+        return switch (quirk) {
+            case CD_NW_CLEARED -> true;
+            case IGNORE_GUEST_PAT -> guestPatQuirk && virtualization == HardwareVirtualization.VMX;
+        };
+    }
+
+    /**
+     * Returns whether all accesses of a vCPU that turned caching off are uncached, whatever its entries say. VMX never
+     * loads CR0.CD for a guest. Source: {@code svm_set_cr0}, {@code KVM_VM_CR0_ALWAYS_OFF}.
+     */
+    static boolean cachingOffReachesHardware(HardwareVirtualization virtualization, KvmOptions options) {
+        return virtualization == HardwareVirtualization.SVM && !options.cacheDisableIgnored();
     }
 
     private boolean ignoresGuestPat(KvmOptions options) {

@@ -97,7 +97,7 @@ public final class Vcpu {
         Objects.requireNonNull(guestPat, "guestPat");
         checkInGuest();
         long physicalAddress = machine.translate(guestAddress);
-        return processor.load(physicalAddress, memoryTypeOf(guestAddress).effective(guestPat));
+        return processor.load(physicalAddress, onPlatform(guestAddress, guestPat));
     }
 
     /** Stores a word to RAM, write-back as guests map it. See {@link #store(long, long, MemoryType)}. */
@@ -115,7 +115,7 @@ public final class Vcpu {
         Objects.requireNonNull(guestPat, "guestPat");
         checkInGuest();
         long physicalAddress = machine.translate(guestAddress);
-        processor.store(physicalAddress, value, memoryTypeOf(guestAddress).effective(guestPat));
+        processor.store(physicalAddress, value, onPlatform(guestAddress, guestPat));
     }
 
     /**
@@ -128,10 +128,31 @@ public final class Vcpu {
     }
 
     /**
+     * Returns the type of an access to a page of RAM.
+     *
+     * <p>It is the second-stage entry's type, combined with the guest's PAT unless the entry ignores it. A vCPU that
+     * turned caching off accesses everything uncached where its CR0.CD reaches hardware: on SVM, with the quirk {@link
+     * KvmQuirk#CD_NW_CLEARED} off.
+     *
+     * @param guestPat the type in the PAT entry that the guest's page selects
+     * @return never UC-
+     * @throws IommuException EFAULT when there is no memory
+     */
+    public X86MemoryType effectiveType(long guestAddress, X86MemoryType guestPat) {
+        Objects.requireNonNull(guestPat, "guestPat");
+        GuestMemoryType entry = memoryTypeOf(guestAddress);
+        return cachingOff && machine.cachingOffReachesHardware() ? X86MemoryType.UC : entry.effective(guestPat);
+    }
+
+    private MemoryType onPlatform(long guestAddress, MemoryType guestPat) {
+        return effectiveType(guestAddress, X86MemoryType.of(guestPat)).onPlatform();
+    }
+
+    /**
      * Turns caching off or on, as the guest does by CR0.CD; initially on.
      *
-     * <p>Up to 6.10 this changes the type of pages that this vCPU touches first, while DMA is non-coherent; since 6.11
-     * it has no effect.
+     * <p>On VMX and up to 6.10 this changes the type of pages that this vCPU touches first, while DMA is non-coherent;
+     * since 6.11 it has no effect. On SVM see {@link #effectiveType}.
      */
     public void setCachingOff(boolean off) {
         checkInGuest();

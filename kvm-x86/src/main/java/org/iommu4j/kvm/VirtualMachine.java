@@ -3,12 +3,12 @@ package org.iommu4j.kvm;
 
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.HardwareVirtualization;
-import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.ProcessMemory;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.release.ReleaseRule;
@@ -20,16 +20,24 @@ import org.jspecify.annotations.Nullable;
  * <p>Thread-safe, as a VM's file descriptor is. Source: {@code struct kvm}, {@code arch/x86/kvm/x86.c}.
  */
 public final class VirtualMachine implements AutoCloseable {
-    private final KvmOptions options;
+    /** The type of the device that has VFIO files. Source: {@code KVM_DEV_TYPE_VFIO}. */
+    public static final int DEVICE_TYPE_VFIO = 4;
+
+    /** The flag of {@link #createDevice} that makes nothing. Source: {@code KVM_CREATE_DEVICE_TEST}. */
+    public static final int CREATE_DEVICE_TEST = 1;
+
+    private volatile KvmOptions options;
     private final KvmRules rules;
     private final List<Processor> processors;
     private final HardwareVirtualization virtualization;
     private final MemorySlots slots;
     private final AtomicInteger noncoherentDma = new AtomicInteger();
+    private final AtomicLong registrations = new AtomicLong();
     private final AtomicLong wbinvdExecuted = new AtomicLong();
     private final AtomicLong wbinvdIgnored = new AtomicLong();
     private final AtomicInteger vcpus = new AtomicInteger();
-    private volatile MemoryType mtrrs = MemoryType.WB;
+    private volatile X86MemoryType mtrrs = X86MemoryType.WB;
+    private volatile boolean closed;
     private @Nullable KvmVfioDevice vfioDevice;
 
     /**
@@ -98,6 +106,7 @@ public final class VirtualMachine implements AutoCloseable {
      *     reaches bit 63, or the slot exists (KVM neither moves nor resizes one)
      */
     public void addMemory(int id, long guestAddress, long size, long virtualAddress) {
+        checkOpen();
         slots.add(id, guestAddress, size, virtualAddress);
     }
 
@@ -107,6 +116,7 @@ public final class VirtualMachine implements AutoCloseable {
      * @throws IommuException EINVAL when there is no such slot
      */
     public void removeMemory(int id) {
+        checkOpen();
         slots.remove(id);
     }
 
@@ -122,21 +132,48 @@ public final class VirtualMachine implements AutoCloseable {
     /** Makes a vCPU and loads it on a CPU of this host. */
     public Vcpu createVcpu(Processor processor) {
         Objects.requireNonNull(processor, "processor");
+        checkOpen();
         return new Vcpu(this, vcpus.getAndIncrement(), processor);
+    }
+
+    /**
+     * KVM_CREATE_DEVICE: makes a device, or says whether it could.
+     *
+     * @param type {@link #DEVICE_TYPE_VFIO}, the only type on x86
+     * @param flags {@link #CREATE_DEVICE_TEST}; other bits are ignored
+     * @return the device; empty for a test, which is successful also when the machine has one
+     * @throws IommuException ENODEV (another type), and as {@link #createVfioDevice}
+     */
+    public Optional<KvmVfioDevice> createDevice(int type, int flags) {
+        checkOpen();
+        if (type != DEVICE_TYPE_VFIO) {
+            throw new IommuException(Errno.ENODEV, "no device of type " + type);
+        }
+        return (flags & CREATE_DEVICE_TEST) != 0 ? Optional.empty() : Optional.of(createVfioDevice());
     }
 
     /**
      * Makes the device to which a VMM adds its VFIO files.
      *
-     * @throws IommuException EBUSY when the machine already has one
+     * @throws IommuException EBUSY when the machine already has one; EBADF when it is closed
      */
     public synchronized KvmVfioDevice createVfioDevice() {
+        checkOpen();
         if (vfioDevice != null) {
             throw new IommuException(Errno.EBUSY, "the machine already has a kvm-vfio device");
         }
         KvmVfioDevice device = new KvmVfioDevice(this);
         vfioDevice = device;
         return device;
+    }
+
+    /**
+     * Returns whether the machine says that it can make devices: since 6.4 it does. Source: KVM_CHECK_EXTENSION of
+     * KVM_CAP_DEVICE_CTRL.
+     */
+    public boolean answersDeviceControl() {
+        checkOpen();
+        return rules.machinesAnswerDeviceControl();
     }
 
     synchronized void forget(KvmVfioDevice device) {
@@ -149,6 +186,7 @@ public final class VirtualMachine implements AutoCloseable {
      * Registers one more source of DMA that may bypass the caches. Source: {@code kvm_arch_register_noncoherent_dma}.
      */
     void registerNoncoherentDma() {
+        registrations.incrementAndGet();
         if (noncoherentDma.incrementAndGet() == 1) {
             coherencyChanged();
         }
@@ -181,6 +219,11 @@ public final class VirtualMachine implements AutoCloseable {
         return noncoherentDma.get();
     }
 
+    /** Returns how often non-coherent DMA was registered so far, whether it still is or not. */
+    public long registrations() {
+        return registrations.get();
+    }
+
     /** Returns whether a guest's WBINVD has to have an effect. Source: {@code need_emulate_wbinvd}. */
     public boolean needEmulateWbinvd() {
         return noncoherentDma();
@@ -208,14 +251,41 @@ public final class VirtualMachine implements AutoCloseable {
     /**
      * Sets the type of RAM in the guest's MTRRs, the same on all vCPUs as firmware does; initially write-back.
      *
-     * <p>Up to 6.10 this is the type of guest memory while DMA is non-coherent; since 6.11 it has no effect.
+     * <p>On VMX and up to 6.10 this is the type in the entries of guest memory while DMA is non-coherent. Otherwise it
+     * has no effect.
+     *
+     * @throws IllegalArgumentException when the type is UC-
      */
-    public void setGuestMtrrs(MemoryType type) {
+    public void setGuestMtrrs(X86MemoryType type) {
         Objects.requireNonNull(type, "type");
+        if (!type.isOfMtrr()) {
+            throw new IllegalArgumentException("no MTRR has the type " + type);
+        }
         mtrrs = type;
         if (rules.dropsEntriesWhenMtrrsChange(virtualization, noncoherentDma())) {
             slots.dropEntries();
         }
+    }
+
+    /**
+     * Turns a quirk off for good. Entries stay: pages that were touched keep their type.
+     *
+     * @throws IommuException EINVAL when the release or the CPU has no such quirk; EBADF when the machine is closed
+     */
+    public synchronized void disableQuirk(KvmQuirk quirk) {
+        Objects.requireNonNull(quirk, "quirk");
+        checkOpen();
+        if (!rules.has(quirk, virtualization)) {
+            throw new IommuException(Errno.EINVAL, "there is no quirk " + quirk);
+        }
+        options = switch (quirk) {
+            case CD_NW_CLEARED -> options.withCacheDisableIgnored(false);
+            case IGNORE_GUEST_PAT -> options.withIgnoreGuestPat(false);
+        };
+    }
+
+    boolean cachingOffReachesHardware() {
+        return KvmRules.cachingOffReachesHardware(virtualization, options);
     }
 
     GuestMemoryType freshType(boolean deviceMemory, boolean cachingOff) {
@@ -264,15 +334,19 @@ public final class VirtualMachine implements AutoCloseable {
         wbinvdIgnored.incrementAndGet();
     }
 
-    /** Ends the machine; its kvm-vfio device goes with it. */
+    /**
+     * Closes the machine's file. Its vCPUs and its kvm-vfio device are files of their own and go on.
+     *
+     * <p>From then on calls that make something of the machine, or change its memory, are refused with EBADF.
+     */
     @Override
     public void close() {
-        KvmVfioDevice device;
-        synchronized (this) {
-            device = vfioDevice;
-        }
-        if (device != null) {
-            device.close();
+        closed = true;
+    }
+
+    private void checkOpen() {
+        if (closed) {
+            throw new IommuException(Errno.EBADF, "the virtual machine is closed");
         }
     }
 }

@@ -4,16 +4,17 @@
  * A virtual machine on x86: KVM keeps its memory coherent, or lets the guest do so.
  *
  * <p>Read in this order: {@link org.iommu4j.kvm.VirtualMachine}, {@link org.iommu4j.kvm.KvmVfioDevice},
- * {@link org.iommu4j.kvm.Vcpu}, {@link org.iommu4j.kvm.GuestMemoryType}.
+ * {@link org.iommu4j.kvm.Vcpu}, {@link org.iommu4j.kvm.GuestMemoryType}, {@link org.iommu4j.kvm.X86MemoryType}.
  *
  * <p>The question decided here: can a device of this guest write memory past the CPU caches? It can if a file that the
  * VMM added to the kvm-vfio device does not exclude it. Then the guest's WBINVD is executed and its PAT is honoured.
  * Otherwise WBINVD is a no-op and, on VMX, all guest memory is write-back.
  *
- * <p>Models {@code virt/kvm/vfio.c} of Linux 5.15 to 7.1 ({@code KvmRules} holds the differences). Of {@code
+ * <p>Models {@code virt/kvm/vfio.c} of Linux 5.15 to 7.3 ({@code KvmRules} holds the differences). Of {@code
  * arch/x86/kvm} it models the non-coherent DMA count, WBINVD and INVD exits, the mask of CPUs that a vCPU dirtied, and
  * the memory types of guest pages. Not modelled: page tables of the second stage (a guest's access is translated slot
- * by slot; only the type of its entry exists), dirty logging, MMIO emulation, MTRRs that differ between ranges or vCPUs
- * and types other than UC and WB, nested guests, TDX and SEV.
+ * by slot; only the type of its entry exists), dirty logging, MMIO emulation, MTRRs that differ between ranges or
+ * vCPUs, CPUs without self-snoop (where the guest's PAT is always ignored), nested guests, TDX and SEV. A CPU of the
+ * platform does UC and WB: accesses of another type go to memory at once.
  */
 package org.iommu4j.kvm;

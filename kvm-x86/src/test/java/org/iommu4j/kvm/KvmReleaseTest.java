@@ -3,6 +3,7 @@ package org.iommu4j.kvm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.mockito.Mockito.mock;
 
 import java.lang.invoke.MethodHandles;
 import java.util.List;
@@ -10,9 +11,9 @@ import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.HardwareVirtualization;
-import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.release.RuleRecords;
+import org.iommu4j.vfio.VfioDevice;
 import org.iommu4j.vfio.VfioFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -109,7 +110,7 @@ class KvmReleaseTest {
         List<Processor> cpus = Processors.of(HardwareVirtualization.VMX, 1);
         KvmVfioDevice files = new VirtualMachine(memory, cpus, KvmOptions.DEFAULT, rules).createVfioDevice();
         boolean[] coherent = {true};
-        files.addFile(() -> coherent[0]);
+        files.addFile((VfioFile) () -> coherent[0]);
         coherent[0] = false;
 
         assertThatThrownBy(() -> files.deleteFile(NOT_COHERENT))
@@ -117,6 +118,31 @@ class KvmReleaseTest {
                         IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.ENOENT));
 
         assertThat(files.noncoherent()).isEqualTo(asked);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"6.5, false", "6.6, true", "7.3, true"})
+    void aDevicesFileIsTakenSince66(String release, boolean taken) {
+        KvmVfioDevice files = machine(release).createVfioDevice();
+        VfioDevice device = mock(VfioDevice.class);
+
+        if (taken) {
+            files.addFile(device);
+            assertThat(files.noncoherent()).isTrue();
+        } else {
+            assertThatThrownBy(() -> files.addFile(device))
+                    .isInstanceOfSatisfying(
+                            IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.EINVAL));
+            assertThatThrownBy(() -> files.deleteFile(device))
+                    .isInstanceOfSatisfying(
+                            IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.ENOENT));
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"6.3, false", "6.4, true", "7.3, true"})
+    void aMachineAnswersForDeviceControlSince64(String release, boolean answers) {
+        assertThat(machine(release).answersDeviceControl()).isEqualTo(answers);
     }
 
     @Test
@@ -174,7 +200,7 @@ class KvmReleaseTest {
     @ParameterizedTest
     @CsvSource({
         "5.15, true,  WB+IPAT", "6.6,  true,  WB+IPAT", "6.7,  true,  WB", "6.10, true,  WB", "6.11, true,  WB",
-        "5.15, false, UC", "6.6,  false, UC", "6.10, false, UC", "6.11, false, WB", "7.1,  false, WB"
+        "5.15, false, UC+IPAT", "6.6,  false, UC+IPAT", "6.10, false, UC+IPAT", "6.11, false, WB", "7.1,  false, WB"
     })
     void aVcpuWithCachingOffAndNoncoherentDma(String release, boolean quirk, String type) {
         VirtualMachine machine =
@@ -218,24 +244,74 @@ class KvmReleaseTest {
     void theGuestsMtrrsMatterUntil610WhileDmaIsNoncoherent(String release, String type) {
         VirtualMachine machine = machine(release);
         Vcpu vcpu = vcpu(machine);
-        machine.setGuestMtrrs(MemoryType.UC);
+        machine.setGuestMtrrs(X86MemoryType.UC);
         assertThat(vcpu.memoryTypeOf(TOUCHED)).as("coherent").isEqualTo(GuestMemoryType.WB_IPAT);
 
         machine.createVfioDevice().addFile(NOT_COHERENT);
         assertThat(vcpu.memoryTypeOf(UNTOUCHED)).as("not coherent").hasToString(type);
 
-        machine.setGuestMtrrs(MemoryType.WB);
+        machine.setGuestMtrrs(X86MemoryType.WB);
         assertThat(vcpu.memoryTypeOf(UNTOUCHED)).as("changed").isEqualTo(GuestMemoryType.WB);
     }
 
     @ParameterizedTest
+    @CsvSource({"WT", "WP", "WC", "UC", "WB"})
+    void anMtrrsTypeIsTheEntrysAsItIs(X86MemoryType type) {
+        VirtualMachine machine = machine("6.6");
+        machine.createVfioDevice().addFile(NOT_COHERENT);
+        machine.setGuestMtrrs(type);
+
+        assertThat(vcpu(machine).memoryTypeOf(TOUCHED)).hasToString(type.toString());
+        assertThat(vcpu(machine).effectiveType(TOUCHED, X86MemoryType.WB)).isEqualTo(type);
+    }
+
+    /** The quirk is turned off in a running guest: pages keep IPAT, also when a device comes. */
+    @ParameterizedTest
+    @CsvSource({"6.12.78", "6.16", "7.3"})
+    void aQuirkThatIsTurnedOffLateLeavesEntriesThatIgnoreTheGuestsPat(String release) {
+        VirtualMachine machine = machine(release);
+        Vcpu vcpu = vcpu(machine);
+        assertThat(vcpu.effectiveType(TOUCHED, X86MemoryType.UC)).isEqualTo(X86MemoryType.WB);
+
+        machine.disableQuirk(KvmQuirk.IGNORE_GUEST_PAT);
+        machine.createVfioDevice().addFile(NOT_COHERENT);
+
+        assertThat(vcpu.effectiveType(TOUCHED, X86MemoryType.UC)).isEqualTo(X86MemoryType.WB);
+        assertThat(vcpu.effectiveType(UNTOUCHED, X86MemoryType.UC)).isEqualTo(X86MemoryType.UC);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"6.12, VMX", "6.15, VMX", "7.3, SVM"})
+    void aQuirkThatIsNotThereCannotBeTurnedOff(String release, HardwareVirtualization virtualization) {
+        VirtualMachine machine = machine(release, virtualization, KvmOptions.DEFAULT);
+
+        assertThatThrownBy(() -> machine.disableQuirk(KvmQuirk.IGNORE_GUEST_PAT))
+                .isInstanceOfSatisfying(
+                        IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.EINVAL));
+        machine.disableQuirk(KvmQuirk.CD_NW_CLEARED);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"5.15, false, UC", "7.3, false, UC", "7.3, true, WB"})
+    void onSvmCachingOffReachesHardwareWithoutTheQuirk(String release, boolean quirk, String type) {
+        VirtualMachine machine = machine(
+                release, HardwareVirtualization.SVM, KvmOptions.DEFAULT.withCacheDisableIgnored(quirk));
+        Vcpu vcpu = vcpu(machine);
+        vcpu.setCachingOff(true);
+        assertThat(vcpu.effectiveType(TOUCHED, X86MemoryType.WB)).hasToString(type);
+
+        vcpu.setCachingOff(false);
+        assertThat(vcpu.effectiveType(TOUCHED, X86MemoryType.WB)).isEqualTo(X86MemoryType.WB);
+    }
+
+    @ParameterizedTest
     @ValueSource(strings = {"5.15", "6.7", "7.1"})
-    void onSvmNothingOfThisMatters(String release) {
+    void onSvmNothingOfThisMattersToAnEntry(String release) {
         VirtualMachine machine = machine(
                 release,
                 HardwareVirtualization.SVM,
                 KvmOptions.DEFAULT.withCacheDisableIgnored(false).withIgnoreGuestPat(false));
-        machine.setGuestMtrrs(MemoryType.UC);
+        machine.setGuestMtrrs(X86MemoryType.UC);
         machine.createVfioDevice().addFile(NOT_COHERENT);
         Vcpu vcpu = vcpu(machine);
         vcpu.setCachingOff(true);

@@ -36,7 +36,7 @@ class VcpuTest {
 
     private VirtualMachine noncoherent(KvmOptions options) {
         VirtualMachine machine = machine(options);
-        machine.createVfioDevice().addFile(() -> false);
+        machine.createVfioDevice().addFile((VfioFile) () -> false);
         return machine;
     }
 
@@ -165,7 +165,7 @@ class VcpuTest {
         Vcpu vcpu = machine.createVcpu(cpus.get(0));
         vcpu.loadOn(cpus.get(1));
         assertThat(vcpu.dirtied(cpus.get(0))).isFalse();
-        machine.createVfioDevice().addFile(() -> false);
+        machine.createVfioDevice().addFile((VfioFile) () -> false);
 
         vcpu.wbinvd();
 
@@ -178,7 +178,7 @@ class VcpuTest {
     void runningTheGuestRemembersTheCpuOnWhichTheVcpuWasMade() {
         VirtualMachine machine = machine(KvmOptions.DEFAULT);
         Vcpu vcpu = machine.createVcpu(cpus.get(0));
-        machine.createVfioDevice().addFile(() -> false);
+        machine.createVfioDevice().addFile((VfioFile) () -> false);
         assertThat(vcpu.dirtied(cpus.get(0))).isFalse();
         vcpu.loadOn(cpus.get(0));
         assertThat(vcpu.dirtied(cpus.get(0))).isTrue();

@@ -9,8 +9,8 @@ import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.HardwareVirtualization;
-import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
+import org.iommu4j.vfio.VfioFile;
 import org.iommu4j.vfio.VfioFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -43,13 +43,15 @@ class VirtualMachineTest {
         VirtualMachine asked = new VirtualMachine(
                 memory, Processors.of(virtualization, 2), KvmOptions.DEFAULT.withIgnoreGuestPat(quirk));
         if (noncoherent) {
-            asked.createVfioDevice().addFile(() -> false);
+            asked.createVfioDevice().addFile((VfioFile) () -> false);
         }
 
         assertThat(asked.guestMemoryType()).hasToString(expected);
         assertThat(asked.guestMemoryType(true))
                 .isEqualTo(
-                        virtualization == HardwareVirtualization.VMX ? GuestMemoryType.UC : GuestMemoryType.GUEST_PAT);
+                        virtualization == HardwareVirtualization.VMX
+                                ? GuestMemoryType.UC
+                                : GuestMemoryType.GUEST_PAT_DEVICE);
     }
 
     @Test
@@ -72,17 +74,6 @@ class VirtualMachineTest {
         assertThat(machine.guestMemoryType()).isEqualTo(GuestMemoryType.WB);
         device.deleteFile(file);
         assertThat(machine.guestMemoryType()).isEqualTo(GuestMemoryType.WB_IPAT);
-    }
-
-    @Test
-    void aTypeHonoursTheGuestsPatOrNot() {
-        assertThat(GuestMemoryType.WB_IPAT.effective(MemoryType.UC)).isEqualTo(MemoryType.WB);
-        assertThat(GuestMemoryType.WB.effective(MemoryType.UC)).isEqualTo(MemoryType.UC);
-        assertThat(GuestMemoryType.WB.effective(MemoryType.WB)).isEqualTo(MemoryType.WB);
-        assertThat(GuestMemoryType.GUEST_PAT.effective(MemoryType.UC)).isEqualTo(MemoryType.UC);
-        assertThat(GuestMemoryType.GUEST_PAT.effective(MemoryType.WB)).isEqualTo(MemoryType.WB);
-        assertThat(GuestMemoryType.UC.effective(MemoryType.WB)).isEqualTo(MemoryType.UC);
-        assertThat(GuestMemoryType.UC.honoursGuestPat()).isFalse();
     }
 
     @Test

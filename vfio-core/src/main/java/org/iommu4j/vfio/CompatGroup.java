@@ -2,7 +2,6 @@
 package org.iommu4j.vfio;
 
 import org.iommu4j.IommuDevice;
-import org.iommu4j.core.IommuGroup;
 import org.iommu4j.vfio.iommufd.BoundDevice;
 import org.iommu4j.vfio.iommufd.CompatContainer;
 import org.iommu4j.vfio.iommufd.Iommufd;
@@ -14,16 +13,25 @@ import org.iommu4j.vfio.iommufd.Iommufd;
  */
 final class CompatGroup {
     private final CompatContainer container;
-    private final IommuGroup group;
+    private final RegisteredGroup group;
 
-    private CompatGroup(Iommufd iommufd, IommuGroup group) {
+    private CompatGroup(Iommufd iommufd, RegisteredGroup group) {
         this.container = iommufd.vfioContainer();
         this.group = group;
     }
 
-    static CompatGroup enter(Iommufd iommufd, IommuGroup group) {
+    /**
+     * Puts a group in.
+     *
+     * @throws org.iommu4j.IommuException as {@link CompatContainer#enter} or {@link CompatContainer#enterWithoutIommu}
+     */
+    static CompatGroup enter(Iommufd iommufd, RegisteredGroup group) {
         CompatGroup entered = new CompatGroup(iommufd, group);
-        entered.container.enter();
+        if (group.kind == RegisteredGroup.Kind.NO_IOMMU) {
+            entered.container.enterWithoutIommu();
+        } else {
+            entered.container.enter();
+        }
         return entered;
     }
 
@@ -32,12 +40,21 @@ final class CompatGroup {
     }
 
     /**
-     * Opens a device.
+     * Opens a device of the group.
      *
-     * @throws org.iommu4j.IommuException as {@link Iommufd#bind} and {@link BoundDevice#attach}; it is not open
+     * @throws org.iommu4j.IommuException as {@link Iommufd#bind} and {@link BoundDevice#attach}, {@link
+     *     CompatContainer#openEmulated} or {@link CompatContainer#openWithoutIommu}; it is not open
      */
-    BoundDevice open(IommuDevice device) {
-        BoundDevice bound = container.bind(group, device);
+    void open(VfioDevice device) {
+        switch (group.kind) {
+            case IOMMU -> device.bound = bind(device.device().orElseThrow());
+            case EMULATED -> device.access = container.openEmulated(device::unmapped);
+            case NO_IOMMU -> container.openWithoutIommu();
+        }
+    }
+
+    private BoundDevice bind(IommuDevice device) {
+        BoundDevice bound = container.bind(group.requireIommuGroup(), device);
         boolean attached = false;
         try {
             bound.attach(container.ioasId());

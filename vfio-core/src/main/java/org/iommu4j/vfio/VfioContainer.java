@@ -13,6 +13,7 @@ import org.iommu4j.vfio.type1.DmaUnmap;
 import org.iommu4j.vfio.type1.DomainState;
 import org.iommu4j.vfio.type1.Type1Info;
 import org.iommu4j.vfio.type1.Type1Iommu;
+import org.iommu4j.vfio.type1.Type1Version;
 import org.iommu4j.vfio.type1.VfioBitmap;
 import org.jspecify.annotations.Nullable;
 
@@ -99,11 +100,11 @@ public final class VfioContainer implements AutoCloseable {
     /**
      * Sets the container's IOMMU, with all groups of the container.
      *
-     * <p>A type that is an extension, but no type, is EINVAL, and any other number ENODEV. Type 1 for nesting is
-     * refused here in all releases, as Linux does where the driver has none.
+     * <p>A type that is an extension, but no type, is EINVAL, and any other number ENODEV. Type 1 for nesting, until
+     * 6.12, is version 2 for emulated groups, and refuses every group with an IOMMU.
      *
-     * @param type {@link VfioExtension#TYPE1_IOMMU} or {@link VfioExtension#TYPE1V2_IOMMU}, or with groups without an
-     *     IOMMU {@link VfioExtension#NOIOMMU_IOMMU}
+     * @param type {@link VfioExtension#TYPE1_IOMMU}, {@link VfioExtension#TYPE1V2_IOMMU} or, until 6.12, {@link
+     *     VfioExtension#TYPE1_NESTING_IOMMU}; or with groups without an IOMMU {@link VfioExtension#NOIOMMU_IOMMU}
      * @throws IommuException EINVAL (no group, or an IOMMU is already set), ENODEV and EINVAL (no such type), EBADF
      *     (closed), and as {@link Type1Iommu#attachGroup}; the container then has no IOMMU
      */
@@ -122,11 +123,8 @@ public final class VfioContainer implements AutoCloseable {
                 noIommu = true;
                 return;
             }
-            if (type != VfioExtension.TYPE1_IOMMU && type != VfioExtension.TYPE1V2_IOMMU) {
-                throw new IommuException(Errno.EINVAL, "extension " + type + " is no type, expected type 1 or 3");
-            }
-            Type1Iommu made = new Type1Iommu(
-                    type == VfioExtension.TYPE1V2_IOMMU, process, vfio.rules().type1(vfio.options()));
+            Type1Iommu made =
+                    new Type1Iommu(versionOf(type), process, vfio.rules().type1(vfio.options()));
             int attached = 0;
             try {
                 for (; attached < groups.size(); attached++) {
@@ -144,6 +142,16 @@ public final class VfioContainer implements AutoCloseable {
             }
             iommu = made;
         }
+    }
+
+    private static Type1Version versionOf(int type) {
+        return switch (type) {
+            case VfioExtension.TYPE1_IOMMU -> Type1Version.TYPE1;
+            case VfioExtension.TYPE1V2_IOMMU -> Type1Version.TYPE1V2;
+            case VfioExtension.TYPE1_NESTING_IOMMU -> Type1Version.NESTING;
+            default ->
+                throw new IommuException(Errno.EINVAL, "extension " + type + " is no type, expected type 1 or 3");
+        };
     }
 
     private static void attach(Type1Iommu to, RegisteredGroup group) {

@@ -7,8 +7,11 @@ import org.iommu4j.Errno;
 import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuException;
+import org.iommu4j.Prot;
 import org.iommu4j.device.DeviceId;
 import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.vfio.iommufd.BoundDevice;
+import org.iommu4j.vfio.iommufd.IommufdAccess;
 import org.iommu4j.vfio.type1.EmulatedGroup;
 import org.jspecify.annotations.Nullable;
 
@@ -16,10 +19,12 @@ import org.jspecify.annotations.Nullable;
  * A device that is registered with VFIO.
  *
  * <p>While it is open ({@link VfioGroup#openDevice}) its user reads and writes its configuration space and resets it,
- * and the driver of an emulated one pins memory of its container. Thread-safe. Not modelled: the regions of its BARs,
+ * and the driver of an emulated one pins memory of its container. It is then a file that a VMM adds to KVM's device, one
+ * file however often it is open; KVM does not keep it open. Thread-safe. Not modelled: the regions of its BARs,
  * and its interrupts. Source: {@code struct vfio_device}, {@code drivers/vfio/pci/vfio_pci_core.c}.
  */
-public final class VfioDevice {
+public final class VfioDevice implements VfioFile {
+    private static final long PAGE_SIZE = 4096;
     private static final int PCI_REGIONS = 9;
     private static final int PCI_INTERRUPTS = 5;
 
@@ -32,6 +37,13 @@ public final class VfioDevice {
 
     /** How many times it is open; written under VFIO's lock. */
     volatile int openCount;
+
+    /** Its place in the iommufd that serves as its group's container, while it is open; under VFIO's lock. */
+    @Nullable
+    BoundDevice bound;
+
+    /** The same of an emulated device; written under VFIO's lock. */
+    volatile @Nullable IommufdAccess access;
 
     VfioDevice(
             Vfio vfio,
@@ -67,6 +79,24 @@ public final class VfioDevice {
     public boolean canEnforceCacheCoherency() {
         IommuDevice known = device;
         return known != null && known.iommu().capable(known, IommuCapability.ENFORCE_CACHE_COHERENCY);
+    }
+
+    /** {@inheritDoc} It is the prediction for the device. */
+    @Override
+    public boolean enforcedCoherent() {
+        return canEnforceCacheCoherency();
+    }
+
+    /**
+     * Checks that it is open; a reference does not keep it open.
+     *
+     * @throws IommuException EBADF (it is not open)
+     */
+    @Override
+    public void hold() {
+        synchronized (vfio.lock) {
+            checkOpen();
+        }
     }
 
     // ---- calls of an open device -----------------------------------------------------------------------------------
@@ -172,20 +202,31 @@ public final class VfioDevice {
      * @param prot {@link org.iommu4j.Prot} bits that the mapping must have
      * @param frames receives the physical address of each page; its length is their number
      * @throws IommuException EBADF (it is not open), EINVAL (it is not emulated), and as {@link
-     *     org.iommu4j.vfio.type1.Type1Iommu#pinPages}
+     *     org.iommu4j.vfio.type1.Type1Iommu#pinPages}, in an iommufd {@link IommufdAccess#pinPages}
      */
     public void pinPages(long iova, int prot, long[] frames) {
         Objects.requireNonNull(frames, "frames");
-        containerOfEmulated().pinPages(iova, prot, frames);
+        IommufdAccess through = access;
+        if (through == null) {
+            containerOfEmulated().pinPages(iova, prot, frames);
+            return;
+        }
+        long[] pinned = through.pinPages(iova & -PAGE_SIZE, frames.length * PAGE_SIZE, (prot & Prot.WRITE) != 0);
+        System.arraycopy(pinned, 0, frames, 0, frames.length);
     }
 
     /**
-     * Unpins memory that the driver of this emulated device has pinned.
+     * Unpins memory that the driver of this emulated device has pinned; in an iommufd what one call has.
      *
      * @throws IommuException EBADF (it is not open), EINVAL (it is not emulated)
      */
     public void unpinPages(long iova, int count) {
-        containerOfEmulated().unpinPages(iova, count);
+        IommufdAccess through = access;
+        if (through == null) {
+            containerOfEmulated().unpinPages(iova, count);
+        } else {
+            through.unpinPages(iova & -PAGE_SIZE, count * PAGE_SIZE, true);
+        }
     }
 
     private VfioContainer containerOfEmulated() {
@@ -225,11 +266,27 @@ public final class VfioDevice {
         }
     }
 
+    /**
+     * It is closed one time, and with the last leaves its iommufd.
+     *
+     * @throws IommuException as {@link BoundDevice#unbind}; it is closed nevertheless
+     */
     void closed() {
         synchronized (vfio.lock) {
+            IommufdAccess through = access;
+            if (openCount == 1 && through != null) {
+                // The driver is still there, and is asked to unpin everything.
+                through.close();
+                access = null;
+            }
             openCount--;
             if (openCount == 0 && function != null) {
                 function.disable();
+            }
+            BoundDevice leaving = bound;
+            if (openCount == 0 && leaving != null) {
+                bound = null;
+                leaving.unbind();
             }
         }
     }

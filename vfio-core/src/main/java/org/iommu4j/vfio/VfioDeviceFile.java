@@ -28,6 +28,9 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
     private @Nullable BoundDevice bound;
     private boolean closed;
 
+    /** How often others have the file. */
+    private int references;
+
     private VfioDeviceFile(Vfio vfio, VfioDevice device, @Nullable IommuGroup group) {
         this.vfio = vfio;
         this.device = device;
@@ -199,25 +202,45 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
         return device.canEnforceCacheCoherency();
     }
 
+    @Override
+    public void hold() {
+        synchronized (vfio.lock) {
+            checkOpen();
+            references++;
+        }
+    }
+
+    @Override
+    public void drop() {
+        synchronized (vfio.lock) {
+            references--;
+            end();
+        }
+    }
+
     /**
-     * Closes the file: the device is detached and unbound.
+     * Closes the file: the device is detached and unbound, once KVM has not got it any more.
      *
      * @throws IommuException as {@link BoundDevice#unbind}; the file is closed nevertheless
      */
     @Override
     public void close() {
         synchronized (vfio.lock) {
-            if (closed) {
-                return;
+            if (!closed) {
+                closed = true;
+                end();
             }
-            closed = true;
-            BoundDevice leaving = bound;
+        }
+    }
+
+    /** Ends the file if it is closed and nobody has it. */
+    private void end() {
+        BoundDevice leaving = bound;
+        if (closed && references == 0 && leaving != null) {
             bound = null;
-            if (leaving != null) {
-                vfio.deviceFiles.unbind(device.id(), device.groupId());
-                device.closed();
-                leaving.unbind();
-            }
+            vfio.deviceFiles.unbind(device.id(), device.groupId());
+            device.closed();
+            leaving.unbind();
         }
     }
 

@@ -13,7 +13,7 @@ public final class VfioExtension {
     public static final int DMA_CC_IOMMU = 4;
     /** POWER's error handling. Never available here. */
     public static final int EEH = 5;
-    /** Type 1 under a guest's own tables, until 6.12. It is answered; a container of that type can't be had here. */
+    /** Type 1 under a guest's own tables, until 6.12; no group with an IOMMU can be in such a container. */
     public static final int TYPE1_NESTING_IOMMU = 6;
     /** POWER's second type. Never available here. */
     public static final int SPAPR_TCE_V2_IOMMU = 7;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import org.iommu4j.IommuException;
+
 /**
- * A VFIO file as KVM sees it: KVM asks it one question.
+ * A VFIO file as KVM sees it: KVM asks it one question, and keeps it from ending.
  *
  * <p>Two files are the same if and only if they are the same object. Source: {@code vfio_file_enforced_coherent}.
  */
@@ -14,4 +16,20 @@ public interface VfioFile {
      * <p>The answer is valid when it is given; a later change is not reported.
      */
     boolean enforcedCoherent();
+
+    /**
+     * Takes a reference: the file ends when its user closed it and all references are dropped. Source: {@code fget}.
+     *
+     * <p>A file that nobody can close need not count.
+     *
+     * @throws IommuException EBADF (its user closed it)
+     */
+    default void hold() {}
+
+    /**
+     * Drops a reference. The last one ends a file that its user closed. Source: {@code fput}.
+     *
+     * @throws IommuException as the user's close; the file has ended nevertheless
+     */
+    default void drop() {}
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
-import java.util.HashMap;
-import java.util.Map;
 import java.util.Objects;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
@@ -16,8 +14,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * An open group, {@code /dev/vfio/N}; it is itself the file that a VMM adds to KVM's device.
  *
- * <p>After {@link #close()} every call but {@link #id()}, {@link #enforcedCoherent()} and {@code close()} is refused
- * with EBADF. Thread-safe. Source: {@code drivers/vfio/group.c}.
+ * <p>After {@link #close()} every call but {@link #id()}, {@link #enforcedCoherent()}, {@link #drop()} and {@code
+ * close()} is refused with EBADF. Thread-safe. Source: {@code drivers/vfio/group.c}.
  */
 public final class VfioGroup implements VfioFile, AutoCloseable {
     private final Vfio vfio;
@@ -26,11 +24,11 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     /** The iommufd that serves as the container, or null. */
     private @Nullable CompatGroup compat;
 
-    /** Devices that were opened through an iommufd; they stay bound when the group leaves it. */
-    private final Map<VfioDevice, BoundDevice> compatDevices = new HashMap<>();
-
     private int openDevices;
     private boolean closed;
+
+    /** How often others have the file. */
+    private int references;
 
     VfioGroup(Vfio vfio, RegisteredGroup group) {
         this.vfio = vfio;
@@ -93,12 +91,13 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     /**
      * Puts the group in a container, and takes its DMA from the kernel.
      *
-     * <p>An iommufd serves as a container as well, for groups with an IOMMU. It takes the group's DMA when a device is
-     * opened, and lets the group leave while one is.
+     * <p>An iommufd serves as a container as well. It takes the group's DMA when a device is opened, and lets the group
+     * leave while one is. Since 6.3 an iommufd serves groups without an IOMMU, or all others.
      *
      * @param file the open file that the user names; null where its number is of none
      * @throws IommuException EBADF (no file, or a closed container), EINVAL (the group is in a container), EBADFD (the
-     *     file is no container; before 6.2 EINVAL), EINVAL (the container belongs to another host), EPERM (one of it
+     *     file is no container; before 6.2 EINVAL), EINVAL (the container belongs to another host; the iommufd serves
+     *     groups of the other kind), EPERM (one of it
      *     and the groups in the container has an IOMMU and the other none; since 5.19: not viable), EBUSY and EINVAL as
      *     {@link IommuGroup#claimDmaOwner}, and where the container already has its IOMMU, as {@link
      *     org.iommu4j.vfio.type1.Type1Iommu#attachGroup}
@@ -113,10 +112,7 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
                 throw new IommuException(Errno.EINVAL, "group " + id() + " is in a container");
             }
             if (file instanceof Iommufd iommufd) {
-                if (group.iommuGroup == null) {
-                    throw new IommuException(Errno.EINVAL, "group " + id() + " has no IOMMU");
-                }
-                compat = CompatGroup.enter(iommufd, group.iommuGroup);
+                compat = CompatGroup.enter(iommufd, group);
                 return;
             }
             if (!(file instanceof VfioContainer target)) {
@@ -162,7 +158,8 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
      *
      * @throws IommuException ENODEV (no such device is registered), EINVAL (the container has no IOMMU yet, or there is
      *     no container; before 5.19 first of all, and also where the group is not viable); in an iommufd as {@link
-     *     Iommufd#bind} and {@link BoundDevice#attach}
+     *     Iommufd#bind} and {@link BoundDevice#attach}, for an emulated device ENODEV (it has no IOAS for VFIO's
+     *     calls), and without an IOMMU EPERM (no CAP_SYS_RAWIO, or it has such an IOAS)
      */
     public VfioDevice openDevice(DeviceId id) {
         Objects.requireNonNull(id, "id");
@@ -182,7 +179,7 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
             if (current == null) {
                 checkHasIommu();
             } else if (device.openCount == 0) {
-                compatDevices.put(device, current.open(device.device().orElseThrow()));
+                current.open(device);
             }
             device.opened();
             openDevices++;
@@ -209,12 +206,8 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
             if (Vfio.device(group, device.id()) != device || device.openCount == 0) {
                 throw new IommuException(Errno.EINVAL, device.id() + " is not open in group " + id());
             }
-            device.closed();
             openDevices--;
-            BoundDevice bound = device.openCount == 0 ? compatDevices.remove(device) : null;
-            if (bound != null) {
-                bound.unbind();
-            }
+            device.closed();
         }
     }
 
@@ -237,8 +230,24 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
         }
     }
 
+    @Override
+    public void hold() {
+        synchronized (vfio.lock) {
+            checkOpen();
+            references++;
+        }
+    }
+
+    @Override
+    public void drop() {
+        synchronized (vfio.lock) {
+            references--;
+            end();
+        }
+    }
+
     /**
-     * Closes the group, which leaves its container.
+     * Closes the group, which leaves its container. While KVM has it, it stays there and nobody can open it again.
      *
      * @throws IommuException EBUSY while one of its devices is open; ETIMEDOUT or EIO as {@link #unsetContainer}, and
      *     the group is closed
@@ -253,16 +262,24 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
                 throw new IommuException(Errno.EBUSY, "group " + id() + " has open devices");
             }
             closed = true;
-            group.open = null;
-            vfio.forgetEmpty(group);
-            CompatGroup left = compat;
-            compat = null;
-            if (left != null) {
-                left.leave();
-            }
-            if (container != null) {
-                leave();
-            }
+            end();
+        }
+    }
+
+    /** Ends the file if it is closed and nobody has it. */
+    private void end() {
+        if (!closed || references != 0) {
+            return;
+        }
+        group.open = null;
+        vfio.forgetEmpty(group);
+        CompatGroup left = compat;
+        compat = null;
+        if (left != null) {
+            left.leave();
+        }
+        if (container != null) {
+            leave();
         }
     }
 

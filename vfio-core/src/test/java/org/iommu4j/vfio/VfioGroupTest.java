@@ -64,6 +64,39 @@ class VfioGroupTest {
         assertThat(host.vfio().openGroup(group.id()).viable()).isTrue();
     }
 
+    /** KVM has it, say: nobody else may open it, and it stays in its container. */
+    @Test
+    void aClosedGroupThatIsHeldEndsWithItsLastReference() {
+        VfioGroup group = host.openGroupOf(device);
+        VfioContainer container = host.vfio().openContainer(process);
+        group.setContainer(container);
+        container.setIommu(VfioExtension.TYPE1V2_IOMMU);
+        group.hold();
+        group.hold();
+
+        group.close();
+
+        refused(Errno.EBADF, group::hold);
+        refused(Errno.EBADF, group::unsetContainer);
+        group.drop();
+        refused(Errno.EBUSY, () -> host.vfio().openGroup(group.id()));
+        assertThat(container.domains()).hasSize(1);
+        group.drop();
+        assertThat(container.domains()).isEmpty();
+        assertThat(host.vfio().openGroup(group.id()).containerSet()).isFalse();
+    }
+
+    @Test
+    void aReferenceDoesNotCloseAGroup() {
+        VfioGroup group = host.openGroupOf(device);
+
+        group.hold();
+        group.drop();
+
+        refused(Errno.EBUSY, () -> host.vfio().openGroup(group.id()));
+        assertThat(group.viable()).isTrue();
+    }
+
     @Test
     void aGroupIsNotViableWhileAKernelDriverUsesADeviceOfIt() {
         TestDevice first = host.add("00:0c.0", true);

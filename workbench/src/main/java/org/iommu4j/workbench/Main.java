@@ -7,6 +7,7 @@ import org.iommu4j.host.InputException;
 import org.iommu4j.host.Printable;
 import org.iommu4j.workbench.output.OutputException;
 import org.iommu4j.workbench.output.StandardStreams;
+import org.iommu4j.workbench.scenario.UnexpectedFaultException;
 import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -124,7 +125,9 @@ public final class Main {
             return EXIT_TROUBLE;
         });
         commandLine.setExecutionExceptionHandler((exception, command, unused) -> {
-            if (exception instanceof IllegalArgumentException || exception instanceof InputException) {
+            if (exception instanceof IllegalArgumentException
+                    || exception instanceof InputException
+                    || exception instanceof UnexpectedFaultException) {
                 oneLine(command.getErr(), message(exception));
             } else if (!(exception instanceof OutputException)) {
                 report(command.getErr(), exception);

@@ -12,6 +12,9 @@ import org.iommu4j.host.HostEvidence;
 import org.iommu4j.host.Printable;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.workbench.page.PageCase;
+import org.iommu4j.workbench.page.PageReader;
+import org.iommu4j.workbench.page.Pages;
 import org.iommu4j.workbench.report.JsonReport;
 import org.iommu4j.workbench.report.TextReport;
 import org.iommu4j.workbench.scenario.Case;
@@ -36,6 +39,7 @@ import picocli.CommandLine.Spec;
             "",
             "Examples:",
             "  iommu4j run guest-no-snoop --machine intel-sc",
+            "  iommu4j run my-case.yaml --machine intel-mixed --linux 6.1",
             "  iommu4j run guest-no-snoop --host capture.tar --device 0000:02:00.0"
         })
 final class RunCommand implements Callable<Integer> {
@@ -44,7 +48,10 @@ final class RunCommand implements Callable<Integer> {
     @Spec
     private @Nullable CommandSpec spec;
 
-    @Parameters(index = "0", paramLabel = "CASE", description = "The case; 'iommu4j cases' lists them.")
+    @Parameters(
+            index = "0",
+            paramLabel = "CASE|FILE.yaml",
+            description = "A built-in case ('iommu4j cases' lists them), or a page of one's own (docs/cases.md).")
     private String caseName = "";
 
     @ArgGroup
@@ -97,7 +104,9 @@ final class RunCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         Workbench workbench = Workbench.create();
-        Case story = workbench.caseNamed(caseName);
+        Case story = Pages.isFile(caseName)
+                ? new PageCase(PageReader.read(PathConverter.parameter(caseName)))
+                : workbench.caseNamed(caseName);
         LinuxRelease release = LinuxRelease.built(linux);
         Path host = choice.host;
         Outcome outcome =

@@ -11,21 +11,15 @@ import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
-import org.iommu4j.workbench.cases.CapableLateAttach;
-import org.iommu4j.workbench.cases.GuestForgetsFlush;
-import org.iommu4j.workbench.cases.GuestNoSnoop;
-import org.iommu4j.workbench.cases.GuestNoSnoopUnreported;
-import org.iommu4j.workbench.cases.HostNoSnoop;
-import org.iommu4j.workbench.cases.LateAttach;
-import org.iommu4j.workbench.cases.MixedContainer;
-import org.iommu4j.workbench.cases.NoSnoopDisabledInDevice;
+import org.iommu4j.workbench.page.PageCase;
+import org.iommu4j.workbench.page.Pages;
 import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.CaseRunner;
 
 /**
  * Binds the application: the vendors and the silicon that are on the path, and the built-in cases.
  *
- * <p>A new case is bound by its name into the same map.
+ * <p>A new case, a page or a Java class, is bound by its name into the same map.
  */
 public final class WorkbenchModule extends AbstractModule {
     /** Makes the module. */
@@ -40,14 +34,7 @@ public final class WorkbenchModule extends AbstractModule {
                 .all()
                 .forEach(vendor -> vendors.addBinding(vendor.name()).toInstance(vendor));
         MapBinder<String, Case> cases = MapBinder.newMapBinder(binder(), String.class, Case.class);
-        bind(cases, new GuestNoSnoop());
-        bind(cases, new GuestNoSnoopUnreported());
-        bind(cases, new GuestForgetsFlush());
-        bind(cases, new NoSnoopDisabledInDevice());
-        bind(cases, new HostNoSnoop());
-        bind(cases, new MixedContainer());
-        bind(cases, new LateAttach());
-        bind(cases, new CapableLateAttach());
+        Pages.builtIn().forEach(page -> bind(cases, new PageCase(page)));
     }
 
     @Provides

@@ -9,6 +9,8 @@ import static org.iommu4j.sim.amdvi.AmdViRegisters.COM_WAIT_INT;
 import static org.iommu4j.sim.amdvi.AmdViRegisters.STATUS;
 
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.InvalidationAnswer;
+import org.iommu4j.sim.spi.InvalidationTags;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnit;
 
@@ -32,6 +34,9 @@ final class AmdViCommandBuffer {
     private final Caches caches;
     private final AmdViFeatures features;
     private final AmdViPprLog pageRequests;
+
+    /** The requests that devices answer later; the note is the command's address. */
+    private final InvalidationTags tags = new InvalidationTags(InvalidationTags.MOST);
 
     /** Whether a device has not answered an invalidation of its IOTLB, so that no COMPLETION_WAIT completes. */
     private boolean waitsForever;
@@ -72,7 +77,7 @@ final class AmdViCommandBuffer {
         } else if (!AmdViCommand.wellFormed(word0, word1) || !supported((int) AmdViCommand.OPCODE.get(word0))) {
             stop();
             events.write(Event.illegalCommand(), at);
-        } else if (waitsForever && AmdViCommand.OPCODE.get(word0) == AmdViCommand.COMPLETION_WAIT) {
+        } else if (mustWait((int) AmdViCommand.OPCODE.get(word0))) {
             return false;
         } else if (execute(word0, word1, at)) {
             registers.set(HEAD_PLACE, (head + AmdViCommand.BYTES) % Rings.bytes(bar));
@@ -80,12 +85,39 @@ final class AmdViCommandBuffer {
         return true;
     }
 
+    /** Returns whether a command is not executed before a device answers. */
+    private boolean mustWait(int opcode) {
+        return switch (opcode) {
+            case AmdViCommand.COMPLETION_WAIT -> waitsForever || !tags.isEmpty();
+            case AmdViCommand.INVALIDATE_IOTLB_PAGES -> tags.free() == InvalidationTags.NONE;
+            default -> false;
+        };
+    }
+
+    /** Takes a device's late answer, and returns whether it was expected. */
+    boolean complete(int requesterId, int completed, int count) {
+        // The answer pushes the device's earlier requests ahead of it.
+        pageRequests.drain();
+        return tags.complete(requesterId, completed, count);
+    }
+
+    /** Gives up on some answers. */
+    void timeOut(int late) {
+        for (int left = late & tags.outstanding(); left != 0; left &= left - 1) {
+            int tag = Integer.numberOfTrailingZeros(left);
+            tags.release(tag);
+            unanswered(tags.sourceId(tag), tags.note(tag));
+        }
+    }
+
     /** Drops pending work: software turned the buffer off. */
     void abandon() {
+        tags.reset();
         waitsForever = false;
     }
 
     void addTo(StateDigest digest) {
+        tags.addTo(digest);
         digest.add(waitsForever);
     }
 
@@ -164,13 +196,23 @@ final class AmdViCommandBuffer {
         int pasid = AmdViCommand.GN.isSet(word1) ? AmdViCommand.pasidOfIotlb(word0) : TranslationUnit.NO_PASID;
         long offsetMask = offsetMask(word1);
         long first = AmdViCommand.ADDRESS.getInPlace(word1) & ~offsetMask;
-        if (!fabric.invalidateDevice(
-                requesterId, pasid, first, offsetMask + 1 == 0 ? Long.MIN_VALUE : offsetMask + 1)) {
-            if (AmdViRegisters.INV_TIME_OUT.get(registers.get(CONTROL_PLACE)) == 0) {
-                waitsForever = true;
-            } else {
-                events.write(Event.iotlbTimeout(requesterId), at);
-            }
+        long size = offsetMask + 1 == 0 ? Long.MIN_VALUE : offsetMask + 1;
+        int tag = tags.free();
+        tags.take(tag, requesterId, at);
+        InvalidationAnswer answer = fabric.invalidateDevice(requesterId, pasid, false, first, size, tag);
+        if (answer != InvalidationAnswer.LATER) {
+            tags.release(tag);
+        }
+        if (answer == InvalidationAnswer.NEVER) {
+            unanswered(requesterId, at);
+        }
+    }
+
+    private void unanswered(int requesterId, long at) {
+        if (AmdViRegisters.INV_TIME_OUT.get(registers.get(CONTROL_PLACE)) == 0) {
+            waitsForever = true;
+        } else {
+            events.write(Event.iotlbTimeout(requesterId), at);
         }
     }
 

@@ -242,6 +242,20 @@ final class AmdViUnit implements TranslationUnit {
     }
 
     @Override
+    public boolean completeInvalidation(int requesterId, int tags, int count) {
+        synchronized (lock) {
+            return commands.complete(requesterId, tags, count);
+        }
+    }
+
+    @Override
+    public void timeOutInvalidations(int tags) {
+        synchronized (lock) {
+            commands.timeOut(tags);
+        }
+    }
+
+    @Override
     public boolean step() {
         synchronized (lock) {
             // Page requests last: software that does not wait for them sees them arrive late.

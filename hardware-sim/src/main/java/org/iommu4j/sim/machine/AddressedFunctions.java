@@ -2,8 +2,11 @@
 package org.iommu4j.sim.machine;
 
 import java.util.List;
+import java.util.concurrent.atomic.AtomicIntegerArray;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.pcie.SimulatedFunction;
+import org.iommu4j.sim.spi.InvalidationAnswer;
+import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.sim.trace.TraceKind;
@@ -17,6 +20,11 @@ final class AddressedFunctions implements UnitFabric.Devices {
     /** The name of the unit that each is behind; asking a function for it would allocate at each invalidation. */
     private final @Nullable String[] units;
 
+    private final String[] unitNames;
+
+    /** The levels of each unit's wires, a bit each. */
+    private final AtomicIntegerArray wires;
+
     private final Trace trace;
 
     AddressedFunctions(SimulatedFunction[] functions, List<TranslationUnitSpec> units, Trace trace) {
@@ -27,13 +35,55 @@ final class AddressedFunctions implements UnitFabric.Devices {
             this.units[i] = functions[i].unit().orElse(null);
             sourceIds[i] = sourceId(functions[i], units);
         }
+        unitNames = units.stream().map(TranslationUnitSpec::name).toArray(String[]::new);
+        wires = new AtomicIntegerArray(unitNames.length);
         this.trace = trace;
     }
 
     @Override
-    public boolean invalidate(String unit, int sourceId, int pasid, long address, long size) {
+    public InvalidationAnswer invalidate(
+            String unit, int sourceId, int pasid, boolean global, long address, long size, int tag) {
         SimulatedFunction function = find(unit, sourceId);
-        return function != null && function.invalidateTranslations(pasid, address, size);
+        return function == null
+                ? InvalidationAnswer.NEVER
+                : function.invalidateTranslations(pasid, global, address, size, tag);
+    }
+
+    @Override
+    public void setWire(String unit, int wire, boolean high) {
+        for (int i = 0; i < wires.length(); i++) {
+            if (unitNames[i].equals(unit)) {
+                wires.getAndUpdate(i, high ? old -> old | 1 << wire : old -> old & ~(1 << wire));
+            }
+        }
+    }
+
+    /** Has all wires low, as at power-on. */
+    void reset() {
+        for (int i = 0; i < wires.length(); i++) {
+            wires.set(i, 0);
+        }
+    }
+
+    /** Returns whether a wire of the unit with a number is high. */
+    boolean isHigh(int unit, int wire) {
+        return ((wires.get(unit) >>> wire) & 1) != 0;
+    }
+
+    /** Has one function send one answer that it owes, if any does. */
+    boolean answer(TranslationUnit[] translationUnits) {
+        for (int i = 0; i < functions.length; i++) {
+            int tag = functions[i].nextAnswer();
+            if (tag >= 0) {
+                for (int unit = 0; unit < translationUnits.length; unit++) {
+                    if (unitNames[unit].equals(units[i])) {
+                        translationUnits[unit].completeInvalidation(sourceIds[i], 1 << tag, 1);
+                    }
+                }
+                return true;
+            }
+        }
+        return false;
     }
 
     @Override

@@ -58,6 +58,7 @@ public final class Machine {
     private final Backing backing;
     private final Trace trace;
     private final RootComplex rootComplex;
+    private final AddressedFunctions devices;
     private final TranslationUnit[] units;
     private final SimulatedFunction[] functions;
     private final @Nullable Endpoint[] endpoints;
@@ -90,7 +91,7 @@ public final class Machine {
         for (int i = 0; i < functions.length; i++) {
             functions[i] = new SimulatedFunction(description.functions().get(i));
         }
-        AddressedFunctions devices = new AddressedFunctions(functions, description.units(), trace);
+        devices = new AddressedFunctions(functions, description.units(), trace);
         units = new TranslationUnit[description.units().size()];
         for (int i = 0; i < units.length; i++) {
             TranslationUnitSpec spec = description.units().get(i);
@@ -202,6 +203,21 @@ public final class Machine {
         throw new IommuException(Errno.ENXIO, "no registers at 0x" + Long.toHexString(physicalBase));
     }
 
+    /**
+     * Returns whether an interrupt wire of a unit is high.
+     *
+     * @param unit the unit's name
+     * @param wire the unit's number for it, 0 to 31
+     * @throws IllegalArgumentException when there is no such unit
+     */
+    public boolean isWireHigh(String unit, int wire) {
+        int index = unitIndex(unit);
+        if (index < 0) {
+            throw new IllegalArgumentException("machine " + description.name() + " has no unit '" + unit + "'");
+        }
+        return devices.isHigh(index, wire);
+    }
+
     /** Returns the waiter: a tick is one step of every unit, and a wait ends early when no unit has work. */
     public Waiter waiter() {
         return this::await;
@@ -225,7 +241,7 @@ public final class Machine {
         for (TranslationUnit unit : units) {
             worked |= unit.step();
         }
-        return worked;
+        return worked || devices.answer(units);
     }
 
     /** Returns the PCI functions. */
@@ -416,6 +432,7 @@ public final class Machine {
         for (TranslationUnit unit : units) {
             unit.reset();
         }
+        devices.reset();
         for (SimulatedFunction function : functions) {
             function.reset();
         }

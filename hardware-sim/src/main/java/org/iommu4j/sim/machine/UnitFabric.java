@@ -3,6 +3,7 @@ package org.iommu4j.sim.machine;
 
 import org.iommu4j.sim.spi.AccessStatus;
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.InvalidationAnswer;
 import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.sim.trace.TraceKind;
 
@@ -10,19 +11,33 @@ import org.iommu4j.sim.trace.TraceKind;
 record UnitFabric(Fabric memory, String unit, Trace trace, Devices devices) implements Fabric {
     /** The devices whose requests pass a unit. */
     interface Devices {
-        boolean invalidate(String unit, int sourceId, int pasid, long address, long size);
+        InvalidationAnswer invalidate(
+                String unit, int sourceId, int pasid, boolean global, long address, long size, int tag);
 
         void respond(String unit, int sourceId, int pasid, int group, int code);
+
+        void setWire(String unit, int wire, boolean high);
     }
 
     @Override
-    public boolean invalidateDevice(int sourceId, int pasid, long address, long size) {
-        return devices.invalidate(unit, sourceId, pasid, address, size);
+    public InvalidationAnswer invalidateDevice(
+            int sourceId, int pasid, boolean global, long address, long size, int tag) {
+        return devices.invalidate(unit, sourceId, pasid, global, address, size, tag);
     }
 
     @Override
     public void respondToPageRequest(int sourceId, int pasid, int group, int code) {
         devices.respond(unit, sourceId, pasid, group, code);
+    }
+
+    @Override
+    public void setWire(int wire, boolean high) {
+        devices.setWire(unit, wire, high);
+    }
+
+    @Override
+    public boolean isWritable(long physicalAddress) {
+        return memory.isWritable(physicalAddress);
     }
 
     @Override

@@ -2,6 +2,7 @@
 package org.iommu4j.sim.pcie;
 
 import java.util.Arrays;
+import org.iommu4j.sim.spi.InvalidationTags;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnit;
 
@@ -19,6 +20,7 @@ final class AddressTranslationCache {
 
     private static final int SLOTS = 64;
     private static final int PAGE_SHIFT = 12;
+    private static final int ALL_PASIDS = -2;
 
     /** The page number + 1, so that 0 is an empty slot. */
     private final long[] pages = new long[SLOTS];
@@ -27,6 +29,16 @@ final class AddressTranslationCache {
     private final long[] pasids = new long[SLOTS];
 
     private final long[] translations = new long[SLOTS];
+
+    private boolean answersLater;
+
+    /** How many invalidation requests are not answered yet; each has a tag of its own. */
+    private int requests;
+
+    private final int[] requestedTags = new int[InvalidationTags.MOST];
+    private final int[] requestedPasids = new int[InvalidationTags.MOST];
+    private final long[] requestedAddresses = new long[InvalidationTags.MOST];
+    private final long[] requestedSizes = new long[InvalidationTags.MOST];
 
     /** Returns the translation of an address, or {@link #UNKNOWN}. */
     synchronized long lookup(int pasid, long address, boolean write) {
@@ -46,16 +58,46 @@ final class AddressTranslationCache {
         translations[slot] = translation & ~0xfffL;
     }
 
+    /** Has requests answered later, the newest first, or at once as at power-on. */
+    synchronized void answerLater(boolean late) {
+        answersLater = late;
+    }
+
+    /** Takes an invalidation request, and returns whether it is answered at once. */
+    synchronized boolean request(int pasid, boolean global, long address, long size, int tag) {
+        if (!answersLater) {
+            invalidate(pasid, global, address, size);
+            return true;
+        }
+        requestedPasids[requests] = global ? ALL_PASIDS : pasid;
+        requestedAddresses[requests] = address;
+        requestedSizes[requests] = size;
+        requestedTags[requests++] = tag;
+        return false;
+    }
+
+    /** Does what the newest unanswered request wants; returns its tag, -1 without one. */
+    synchronized int nextAnswer() {
+        if (requests == 0) {
+            return -1;
+        }
+        requests--;
+        int pasid = requestedPasids[requests];
+        invalidate(pasid, pasid == ALL_PASIDS, requestedAddresses[requests], requestedSizes[requests]);
+        return requestedTags[requests];
+    }
+
     /**
      * Drops a range.
      *
+     * @param global whether of all PASIDs
      * @param size bytes, a power of two; 2^63 for all
      */
-    synchronized void invalidate(int pasid, long address, long size) {
+    synchronized void invalidate(int pasid, boolean global, long address, long size) {
         for (int slot = 0; slot < SLOTS; slot++) {
             long page = (pages[slot] - 1) << PAGE_SHIFT;
             boolean inRange = size == Long.MIN_VALUE || ((page ^ address) & -size) == 0;
-            if (pages[slot] != 0 && inRange && pasids[slot] >>> 1 == pasid + 1L) {
+            if (pages[slot] != 0 && inRange && (global || pasids[slot] >>> 1 == pasid + 1L)) {
                 pages[slot] = 0;
             }
         }
@@ -63,6 +105,8 @@ final class AddressTranslationCache {
 
     synchronized void reset() {
         Arrays.fill(pages, 0);
+        answersLater = false;
+        requests = 0;
     }
 
     synchronized void addTo(StateDigest digest) {
@@ -73,6 +117,15 @@ final class AddressTranslationCache {
                 digest.add(pasids[slot]);
                 digest.add(translations[slot]);
             }
+        }
+        if (answersLater || requests != 0) {
+            digest.add(answersLater);
+        }
+        for (int i = 0; i < requests; i++) {
+            digest.add(requestedTags[i]);
+            digest.add(requestedPasids[i]);
+            digest.add(requestedAddresses[i]);
+            digest.add(requestedSizes[i]);
         }
     }
 

@@ -120,6 +120,26 @@ public final class Endpoint {
         return tlp.status.isAccepted();
     }
 
+    /**
+     * Writes 4 bytes, as an interrupt message does.
+     *
+     * @param iova untranslated address, aligned to 4
+     * @return whether it was accepted, also as an interrupt or by the unit itself; see {@link #lastStatus}
+     */
+    public boolean write32(long iova, int value) {
+        tlp.data = Integer.toUnsignedLong(value);
+        send(iova, RequestFlags.WRITE, false, Integer.BYTES);
+        return tlp.status.isAccepted();
+    }
+
+    /**
+     * Has the function answer invalidation requests later, the newest first, each when the machine has no other work;
+     * until it is reset, it answers at once.
+     */
+    public void answerInvalidationsLater(boolean late) {
+        function.deviceTlb().answerLater(late);
+    }
+
     /** Returns the status of the last request. */
     public RequestStatus lastStatus() {
         return tlp.status;
@@ -206,7 +226,11 @@ public final class Endpoint {
     }
 
     private void send(long iova, int flags, boolean noSnoop) {
-        tlp.begin(iova, flags);
+        send(iova, flags, noSnoop, Long.BYTES);
+    }
+
+    private void send(long iova, int flags, boolean noSnoop, int bytes) {
+        tlp.begin(iova, flags, bytes);
         tlp.noSnoopWished = noSnoop;
         FunctionConfig config = function.config();
         if (!config.busMasterEnabled()) {

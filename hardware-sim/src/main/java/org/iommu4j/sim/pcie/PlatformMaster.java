@@ -101,12 +101,29 @@ public final class PlatformMaster {
         return tlp.status.isAccepted();
     }
 
+    /**
+     * Writes 4 bytes, as an interrupt message does.
+     *
+     * @param iova untranslated address, aligned to 4
+     * @param rights {@link RequestFlags} PRIVILEGED, 0 for a user's write
+     * @return whether it was accepted, also as an interrupt or by the unit itself; see {@link #lastStatus}
+     */
+    public boolean write32(long iova, int value, int rights) {
+        tlp.data = Integer.toUnsignedLong(value);
+        send(iova, RequestFlags.WRITE, rights, Integer.BYTES);
+        return tlp.status.isAccepted();
+    }
+
     private void send(long iova, int direction, int rights) {
+        send(iova, direction, rights, Long.BYTES);
+    }
+
+    private void send(long iova, int direction, int rights, int bytes) {
         if ((rights & ~RIGHTS) != 0 || (RequestFlags.writes(direction) && (rights & RequestFlags.EXECUTE) != 0)) {
             throw new IllegalArgumentException("device " + description.id() + " can't ask for rights 0x"
                     + Integer.toHexString(rights) + ": expected PRIVILEGED, and EXECUTE with a read");
         }
-        tlp.begin(iova, direction | rights);
+        tlp.begin(iova, direction | rights, bytes);
         rootComplex.handle(tlp, unit);
     }
 

@@ -61,7 +61,9 @@ public final class RootComplex {
             return;
         }
         if (unit != null && Translation.isConsumed(translation)) {
-            tlp.fault = unit.consume(translation, tlp.address, tlp.data);
+            long address = tlp.translated ? tlp.translatedAddress : tlp.address;
+            tlp.fault = unit.consume(
+                    translation, tlp.sourceId, tlp.pasid, address, tlp.flags, tlp.data, tlp.bytes);
             refuse(tlp, tlp.fault == 0 ? RequestStatus.CONSUMED : RequestStatus.TRANSLATION_FAULT);
             return;
         }
@@ -72,7 +74,9 @@ public final class RootComplex {
         boolean snoop = Translation.snoopForced(translation) || wantsSnoop(tlp, translation);
         long physicalAddress = Translation.address(translation);
         tlp.status = RequestStatus.DONE;
-        if (tlp.writes()) {
+        if (tlp.bytes == Integer.BYTES) {
+            fabric.write32(physicalAddress, (int) tlp.data, snoop);
+        } else if (tlp.writes()) {
             fabric.write(physicalAddress, tlp.data, snoop);
         } else {
             tlp.data = fabric.read(physicalAddress, snoop);
@@ -135,6 +139,7 @@ public final class RootComplex {
     }
 
     private static int attributes(Tlp tlp) {
-        return (tlp.noSnoopWished ? Trace.NO_SNOOP_REQUESTED : 0) | (tlp.noSnoop ? Trace.NO_SNOOP_SENT : 0);
+        return (tlp.bytes == Integer.BYTES ? Trace.HALF : 0)
+                | (tlp.noSnoopWished ? Trace.NO_SNOOP_REQUESTED : 0) | (tlp.noSnoop ? Trace.NO_SNOOP_SENT : 0);
     }
 }

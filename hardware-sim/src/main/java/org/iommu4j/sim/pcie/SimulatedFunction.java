@@ -6,6 +6,7 @@ import java.util.Optional;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.sim.spi.FunctionDescription;
+import org.iommu4j.sim.spi.InvalidationAnswer;
 import org.iommu4j.sim.spi.StateDigest;
 
 /** A function or bridge of a machine: its address and its configuration space. */
@@ -49,16 +50,24 @@ public final class SimulatedFunction implements PciFunction {
      * Receives an ATS invalidation request.
      *
      * @param pasid 0 to 2^20 - 1, or {@link org.iommu4j.sim.spi.TranslationUnit#NO_PASID}
+     * @param global whether all PASIDs are meant
      * @param address first byte, aligned to {@code size}
      * @param size bytes, a power of two of at least 4096; {@link Long#MIN_VALUE} for all
-     * @return whether it answers: its Address Translation Services are enabled
+     * @param tag names the request in a later answer, 0 to 31
+     * @return NEVER while its Address Translation Services are not enabled
      */
-    public boolean invalidateTranslations(int pasid, long address, long size) {
-        boolean answers = config.atsEnabled();
-        if (answers) {
-            deviceTlb.invalidate(pasid, address, size);
+    public InvalidationAnswer invalidateTranslations(int pasid, boolean global, long address, long size, int tag) {
+        if (!config.atsEnabled()) {
+            return InvalidationAnswer.NEVER;
         }
-        return answers;
+        return deviceTlb.request(pasid, global, address, size, tag)
+                ? InvalidationAnswer.DONE
+                : InvalidationAnswer.LATER;
+    }
+
+    /** Forgets what the newest unanswered invalidation request names; returns its tag to answer, -1 without one. */
+    public int nextAnswer() {
+        return deviceTlb.nextAnswer();
     }
 
     /** Returns it to its power-on state. */

@@ -5,7 +5,8 @@ import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * A memory request of one 64-bit word and, once the root complex has handled it, its result.
+ * A memory request of one 64-bit word, or a write of half of one, and, once the root complex has handled it, its
+ * result.
  *
  * <p>Of a device on PCI it is a transaction layer packet; other devices' requests are the same without its attributes.
  * Its device reuses it for every request, so that DMA allocates nothing. Source: PCI Express Base 5.0, section
@@ -30,8 +31,11 @@ public final class Tlp {
     /** 0 to 2^20 - 1, or {@link TranslationUnit#NO_PASID}. */
     int pasid = TranslationUnit.NO_PASID;
 
-    /** Untranslated address, aligned to 8. */
+    /** Untranslated address, aligned to {@link #bytes}. */
     long address;
+
+    /** How many bytes it has: 8, or 4 for a write. */
+    int bytes = Long.BYTES;
 
     /** Whether the device translated the address itself, to {@link #translatedAddress}. */
     boolean translated;
@@ -65,13 +69,18 @@ public final class Tlp {
         this.device = device;
     }
 
-    /** Starts another request; attributes that are not given have their ordinary values. */
-    void begin(long iova, int requestFlags) {
-        if ((iova & 7) != 0) {
+    /**
+     * Starts another request; attributes that are not given have their ordinary values.
+     *
+     * @param length in bytes: 8, or 4 for a write
+     */
+    void begin(long iova, int requestFlags, int length) {
+        if ((iova & length - 1) != 0) {
             throw new IllegalArgumentException("device " + name + " can't access 0x" + Long.toHexString(iova)
-                    + ": expected an address aligned to 8");
+                    + ": expected an address aligned to " + length);
         }
         address = iova;
+        bytes = length;
         flags = requestFlags;
         fault = 0;
         noSnoopWished = false;

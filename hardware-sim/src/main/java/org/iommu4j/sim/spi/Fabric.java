@@ -15,6 +15,11 @@ public interface Fabric {
      */
     boolean isMemory(long physicalAddress);
 
+    /** Returns whether memory takes a write at an address [fabric-writable-1]; it may still not answer a read. */
+    default boolean isWritable(long physicalAddress) {
+        return isMemory(physicalAddress);
+    }
+
     /**
      * Returns whether memory answers a read of the word at an address. A word that is not {@link AccessStatus#OK} reads
      * as all ones, so only a reader of all ones needs to ask [fabric-status-1].
@@ -49,17 +54,20 @@ public interface Fabric {
     boolean compareAndSet(long physicalAddress, long expected, long value, boolean snoop);
 
     /**
-     * Sends a device an ATS invalidation request: it forgets the translations of a range before this returns
+     * Sends a device an ATS invalidation request: it forgets the translations of a range before it answers
      * [fabric-invalidate-1].
      *
      * @param sourceId the device: unsigned 32 bits, see {@link SourceIdRange}
      * @param pasid 0 to 2^20 - 1, or {@link TranslationUnit#NO_PASID}
+     * @param global whether all PASIDs are meant, in place of {@code pasid}
      * @param address first byte, aligned to {@code size}
      * @param size bytes, a power of two of at least 4096; {@link Long#MIN_VALUE} (2^63) and above for all
-     * @return whether a device with a translation cache answered
+     * @param tag 0 to 31: names the request in an answer that comes later, and is not in use for another one
+     * @return whether the device has answered, or will
      */
-    default boolean invalidateDevice(int sourceId, int pasid, long address, long size) {
-        return false;
+    default InvalidationAnswer invalidateDevice(
+            int sourceId, int pasid, boolean global, long address, long size, int tag) {
+        return InvalidationAnswer.NEVER;
     }
 
     /**
@@ -71,4 +79,12 @@ public interface Fabric {
      * @param code PCI Express's response code: 0 success, 1 invalid request, 15 response failure
      */
     default void respondToPageRequest(int sourceId, int pasid, int group, int code) {}
+
+    /**
+     * Drives an interrupt wire of the unit, which has the level until it is driven again [fabric-wire-1]; low at
+     * power-on. Messages are writes instead.
+     *
+     * @param wire the unit's number for it, 0 to 31
+     */
+    default void setWire(int wire, boolean high) {}
 }

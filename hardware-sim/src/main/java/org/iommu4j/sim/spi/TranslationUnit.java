@@ -123,12 +123,17 @@ public interface TranslationUnit {
      * message for a memory-resident interrupt file [unit-consume-1]. Allocates nothing.
      *
      * @param translation the unit's own answer to the request
-     * @param address the untranslated address, in bytes
-     * @param data the word written
+     * @param sourceId as in the request
+     * @param pasid as in the request
+     * @param address as in the request
+     * @param flags as in the request: {@link RequestFlags} WRITE, and PRIVILEGED
+     * @param data the bytes written, the first in bits 7:0
+     * @param bytes how many there are, 4 or 8
      * @return 0, or the manual's code of the fault that the unit recorded
      * @throws IllegalStateException when the unit never gives that answer
      */
-    default int consume(long translation, long address, long data) {
+    default int consume(
+            long translation, int sourceId, int pasid, long address, int flags, long data, int bytes) {
         throw new IllegalStateException(
                 "unit " + spec().name() + " takes no writes: " + Translation.toString(translation) + " for 0x"
                         + Long.toHexString(address) + " with 0x" + Long.toHexString(data));
@@ -147,6 +152,28 @@ public interface TranslationUnit {
      * @param group the device's index of the group, 0 to 511
      */
     default void requestPage(int sourceId, int pasid, long address, int flags, int group) {}
+
+    /**
+     * Takes a device's completion message for invalidation requests that were answered {@link
+     * InvalidationAnswer#LATER} [unit-complete-1]. A request that the unit does not wait for is refused
+     * [unit-complete-2].
+     *
+     * @param sourceId the device that answers
+     * @param tags the tags of the requests, a bit each
+     * @param count how many messages the device sends for each request, 1 to 8
+     * @return whether the message was expected
+     */
+    default boolean completeInvalidation(int sourceId, int tags, int count) {
+        return false;
+    }
+
+    /**
+     * Lets the time for the answers to invalidation requests run out; the unit does what it does when a device never
+     * answers. Tags that are not outstanding are ignored [unit-time-out-1].
+     *
+     * @param tags the tags of the requests, a bit each
+     */
+    default void timeOutInvalidations(int tags) {}
 
     /**
      * Does one pending piece of work, such as one queued command, and returns whether there was any [unit-step-1].

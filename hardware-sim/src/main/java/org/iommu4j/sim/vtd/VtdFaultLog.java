@@ -20,6 +20,7 @@ final class VtdFaultLog {
     private static final long AFO = VtdRegisters.AFO.mask();
     private static final long APF = VtdRegisters.APF.mask();
     private static final long IQE = VtdRegisters.IQE.mask();
+    private static final long ICE = VtdRegisters.ICE.mask();
     private static final long ITE = VtdRegisters.ITE.mask();
 
     /** Argument of {@link #record}: not a memory request. T1 and T2 show it; AT is 0. */
@@ -121,6 +122,11 @@ final class VtdFaultLog {
     /** Records that a device did not answer an invalidation. */
     synchronized void deviceTimeOut() {
         raise(ITE);
+    }
+
+    /** Records an answer of a device to an invalidation that is not outstanding. */
+    synchronized void unexpectedCompletion() {
+        raise(ICE);
     }
 
     /** Returns whether the queue is stopped by an error. */

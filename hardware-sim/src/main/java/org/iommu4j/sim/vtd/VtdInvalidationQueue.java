@@ -7,6 +7,8 @@ import static org.iommu4j.bits.BitField.bits;
 import org.iommu4j.bits.BitField;
 import org.iommu4j.bits.Layout;
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.InvalidationAnswer;
+import org.iommu4j.sim.spi.InvalidationTags;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnit;
 
@@ -110,6 +112,8 @@ final class VtdInvalidationQueue {
     static final int BAD_MODE = 7;
 
     private static final int NO_ERROR = 0;
+    /** The descriptor stays at the head until a device answers. */
+    private static final int WAITS = -1;
     /** Address of a device TLB invalidation that covers everything: bit 63 is the lowest clear one. */
     private static final long EVERYTHING = Long.MIN_VALUE;
 
@@ -125,6 +129,9 @@ final class VtdInvalidationQueue {
     private long sizeBytes;
     private boolean wide;
     private boolean scalableMode;
+
+    /** The requests that devices answer later. */
+    private final InvalidationTags tags = new InvalidationTags(InvalidationTags.MOST);
 
     /** A device has not answered, and this is not reported yet. */
     private boolean timedOut;
@@ -175,9 +182,13 @@ final class VtdInvalidationQueue {
             return false;
         }
         if (head == tail) {
-            return tellTimeOut();
+            return tags.isEmpty() && tellTimeOut();
         }
-        error = handleHead();
+        int result = handleHead();
+        if (result == WAITS) {
+            return false;
+        }
+        error = result;
         if (error == NO_ERROR) {
             int bytes = wide ? 32 : 16;
             head = head + bytes == sizeBytes ? 0 : head + bytes;
@@ -274,30 +285,58 @@ final class VtdInvalidationQueue {
 
     private int invalidateDeviceTlb(long low, long high) {
         int problem = accept(capabilities.deviceTlb, DEVICE_TLB_RESERVED, low, high);
-        if (problem == NO_ERROR) {
-            forgetInDevice((int) SID.get(low), TranslationUnit.NO_PASID, high, DEVICE_TLB_S.isSet(high));
-        }
-        return problem;
+        return problem != NO_ERROR
+                ? problem
+                : forgetInDevice((int) SID.get(low), TranslationUnit.NO_PASID, high, DEVICE_TLB_S.isSet(high));
     }
 
     private int invalidatePasidDeviceTlb(long low, long high) {
         int problem = accept(capabilities.deviceTlb, PASID_DEVICE_TLB_RESERVED, low, high);
-        if (problem == NO_ERROR) {
-            forgetInDevice(
-                    (int) PASID_DEVICE_TLB_SID.get(low), (int) PASID.get(low), high, PASID_DEVICE_TLB_S.isSet(high));
-        }
-        return problem;
+        return problem != NO_ERROR
+                ? problem
+                : forgetInDevice(
+                        (int) PASID_DEVICE_TLB_SID.get(low),
+                        (int) PASID.get(low),
+                        high,
+                        PASID_DEVICE_TLB_S.isSet(high));
     }
 
     /** S: the lowest clear bit of the address from 12 on encodes the size of the range (PCI Express, 10.3.8). */
-    private void forgetInDevice(int requesterId, int pasid, long high, boolean several) {
+    private int forgetInDevice(int requesterId, int pasid, long high, boolean several) {
+        int tag = tags.free();
+        if (tag == InvalidationTags.NONE) {
+            return WAITS;
+        }
         long address = ADDR.getInPlace(high);
         long size = 4096;
         if (several) {
             size = Long.lowestOneBit(~(address | 0xfff)) << 1;
             size = size == 0 ? EVERYTHING : size;
         }
-        timedOut |= !fabric.invalidateDevice(requesterId, pasid, address & -size, size);
+        tags.take(tag, requesterId, 0);
+        InvalidationAnswer answer = fabric.invalidateDevice(requesterId, pasid, false, address & -size, size, tag);
+        if (answer != InvalidationAnswer.LATER) {
+            tags.release(tag);
+        }
+        timedOut |= answer == InvalidationAnswer.NEVER;
+        return NO_ERROR;
+    }
+
+    /** Takes a device's late answer, and returns whether it was expected. */
+    boolean complete(int requesterId, int completed, int count) {
+        boolean expected = tags.complete(requesterId, completed, count);
+        if (!expected) {
+            faults.unexpectedCompletion();
+        }
+        return expected;
+    }
+
+    /** Gives up on some answers; a wait descriptor then reports the time-out. */
+    void timeOut(int late) {
+        for (int left = late & tags.outstanding(); left != 0; left &= left - 1) {
+            tags.release(Integer.numberOfTrailingZeros(left));
+            timedOut = true;
+        }
     }
 
     private static int accept(boolean supported, Reserved reserved, long low, long high) {
@@ -332,6 +371,9 @@ final class VtdInvalidationQueue {
     }
 
     private int completeWait(long low, long high) {
+        if (!tags.isEmpty()) {
+            return WAITS;
+        }
         if (tellTimeOut()) {
             return NO_ERROR; // fetched, and aborted
         }
@@ -391,6 +433,7 @@ final class VtdInvalidationQueue {
         sizeBytes = 0;
         wide = false;
         scalableMode = false;
+        tags.reset();
         timedOut = false;
         head = 0;
         tail = 0;
@@ -405,6 +448,7 @@ final class VtdInvalidationQueue {
         digest.add(sizeBytes);
         digest.add(wide);
         digest.add(scalableMode);
+        tags.addTo(digest);
         digest.add(timedOut);
         digest.add(head);
         digest.add(tail);

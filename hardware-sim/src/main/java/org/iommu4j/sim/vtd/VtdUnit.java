@@ -106,6 +106,16 @@ final class VtdUnit implements TranslationUnit {
         pageRequests.arrive(requesterId, pasid, address, flags, group);
     }
 
+    @Override
+    public synchronized boolean completeInvalidation(int requesterId, int tags, int count) {
+        return queue.complete(requesterId, tags, count);
+    }
+
+    @Override
+    public synchronized void timeOutInvalidations(int tags) {
+        queue.timeOut(tags);
+    }
+
     // Events
 
     @Override

@@ -106,8 +106,7 @@
  *   <li>Interrupt remapping: where ECAP.IR is set, its commands are acknowledged and its descriptors accepted, without
  *       further effect.
  *   <li>Stop markers and private data of page requests; page requests for execution or with privilege.
- *   <li>The G bit of a PASID-based device-TLB invalidation, which is refused as reserved. FSTS.ICE is never set:
- *       devices here complete only their own invalidations, if any.
+ *   <li>The G bit of a PASID-based device-TLB invalidation, which is refused as reserved.
  *   <li>Zero-length reads (CAP.ZLR): requests here have a length.
  *   <li>Delivery of the fault, invalidation and page request events: their mask and pending bits are kept, no message
  *       is sent.

@@ -9,6 +9,7 @@ import static org.iommu4j.sim.amdvi.TestBed.STATUS;
 import java.util.ArrayList;
 import java.util.List;
 import org.iommu4j.sim.amdvi.TestBed.LoggedEvent;
+import org.iommu4j.sim.spi.InvalidationAnswer;
 import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnit;
@@ -239,7 +240,7 @@ class AmdViPprLogTest {
 
     @Test
     void requestsThatADeviceSentComeBeforeItsAnswerToAnInvalidationAndNotBeforeAWait() {
-        bed.fabric.devicesAnswer = true;
+        bed.fabric.answer = InvalidationAnswer.DONE;
         ask(true, 1);
         long tail = bed.queue(0x1000000000000001L | TestBed.STORE, 77, 0);
         unit.writeRegister64(0x2008, tail);

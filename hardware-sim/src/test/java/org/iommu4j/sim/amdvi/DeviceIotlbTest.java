@@ -9,6 +9,7 @@ import static org.iommu4j.sim.amdvi.TestBed.IR_IW;
 import static org.iommu4j.sim.amdvi.TestBed.ROOT;
 
 import org.iommu4j.sim.amdvi.TestBed.LoggedEvent;
+import org.iommu4j.sim.spi.InvalidationAnswer;
 import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
@@ -143,7 +144,7 @@ class DeviceIotlbTest {
         "0x4ade0001 20bc0110, 0x40205004, '0110 pasid abcde: 40205000 of 1000'",
     })
     void anInvalidationReachesTheDevice(String word0, long word1, String seen) {
-        bed.fabric.devicesAnswer = true;
+        bed.fabric.answer = InvalidationAnswer.DONE;
         bed.command(Long.decode(word0.replace(" ", "")), word1);
 
         assertThat(bed.fabric.invalidations).containsExactly(seen);
@@ -157,6 +158,35 @@ class DeviceIotlbTest {
         bed.command(0x4000000000000110L, 0x5000);
         bed.command(0x1000000000500001L, 7);
 
+        assertThat(bed.events()).containsExactly(new LoggedEvent(0x7000000000000110L, TestBed.COMMANDS));
+        assertThat(bed.memory.load(TestBed.STORE)).isEqualTo(7);
+    }
+
+    @Test
+    void aCompletionWaitWaitsForADeviceThatAnswersLater() {
+        bed.fabric.answer = InvalidationAnswer.LATER;
+        bed.command(0x4000000000000110L, 0x5000);
+        bed.command(0x1000000000500001L, 7);
+
+        assertThat(bed.memory.load(TestBed.STORE)).as("before the answer").isZero();
+        assertThat(bed.unit.completeInvalidation(0x111, 1, 1)).as("of another device").isFalse();
+        assertThat(bed.unit.completeInvalidation(0x110, 1, 2)).isTrue();
+        assertThat(bed.unit.step()).as("the second message is missing").isFalse();
+        assertThat(bed.unit.completeInvalidation(0x110, 1, 2)).isTrue();
+        assertThat(bed.unit.step()).isTrue();
+        assertThat(bed.memory.load(TestBed.STORE)).isEqualTo(7);
+        assertThat(bed.events()).isEmpty();
+    }
+
+    @Test
+    void aLateAnswerThatDoesNotComeIsLoggedWithItsCommand() {
+        bed.unit.writeRegister64(TestBed.CONTROL, 0x11085); // InvTimeOut 4
+        bed.fabric.answer = InvalidationAnswer.LATER;
+        bed.command(0x4000000000000110L, 0x5000);
+        bed.command(0x1000000000500001L, 7);
+        bed.unit.timeOutInvalidations(1);
+
+        assertThat(bed.unit.step()).isTrue();
         assertThat(bed.events()).containsExactly(new LoggedEvent(0x7000000000000110L, TestBed.COMMANDS));
         assertThat(bed.memory.load(TestBed.STORE)).isEqualTo(7);
     }

@@ -7,6 +7,7 @@ import java.util.Map;
 import org.iommu4j.platform.support.FlatMemory;
 import org.iommu4j.sim.spi.AccessStatus;
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.InvalidationAnswer;
 import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
@@ -56,7 +57,7 @@ final class TestBed {
         /** Answers to page requests. */
         final List<String> responses = new ArrayList<>();
 
-        boolean devicesAnswer;
+        InvalidationAnswer answer = InvalidationAnswer.NEVER;
         private long awaitedRead = -1;
         private Runnable afterIt = () -> {};
 
@@ -113,9 +114,10 @@ final class TestBed {
         }
 
         @Override
-        public boolean invalidateDevice(int requesterId, int pasid, long address, long size) {
+        public InvalidationAnswer invalidateDevice(
+                int requesterId, int pasid, boolean global, long address, long size, int tag) {
             invalidations.add(String.format("%04x pasid %x: %x of %x", requesterId, pasid, address, size));
-            return devicesAnswer;
+            return answer;
         }
 
         @Override

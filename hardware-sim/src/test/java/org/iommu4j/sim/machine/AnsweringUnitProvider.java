@@ -73,8 +73,11 @@ final class AnsweringUnitProvider implements TranslationUnitProvider {
         }
 
         @Override
-        public int consume(long translation, long address, long data) {
-            requests.add(String.format("consumed %x for %x: %x", translation, address, data));
+        public int consume(
+                long translation, int sourceId, int pasid, long address, int flags, long data, int bytes) {
+            requests.add(String.format(
+                    "consumed %x for %x pasid %x at %x flags %x: %x of %d bytes",
+                    translation, sourceId, pasid, address, flags, data, bytes));
             return faultOfConsumed;
         }
 

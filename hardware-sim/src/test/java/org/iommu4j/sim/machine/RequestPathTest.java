@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import org.iommu4j.device.NamedDevice;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.Architecture;
@@ -177,7 +178,10 @@ class RequestPathTest {
         machine.trace().start();
         assertThat(dma.write(PAGE, 0x2a, 0)).isTrue();
         assertThat(dma.lastStatus()).isEqualTo(RequestStatus.CONSUMED);
-        assertThat(unit.take()).containsExactly("9 pasid ffffffff flags 2", "consumed 400000000080000 for 80000: 2a");
+        assertThat(unit.take())
+                .containsExactly(
+                        "9 pasid ffffffff flags 2",
+                        "consumed 400000000080000 for 9 pasid ffffffff at 80000 flags 2: 2a of 8 bytes");
         assertThat(machine.peekDram(PAGE)).isZero();
         assertThat(machine.trace().kind(0)).isEqualTo(TraceKind.INTERRUPT);
         assertThat(machine.trace().who(0)).isEqualTo("\\_SB.DMA0");
@@ -187,6 +191,28 @@ class RequestPathTest {
         assertThat(dma.write(PAGE, 0x2a, 0)).isFalse();
         assertThat(dma.lastStatus()).isEqualTo(RequestStatus.TRANSLATION_FAULT);
         assertThat(dma.lastFault()).isEqualTo(264);
+    }
+
+    @Test
+    void aWriteOf4BytesLeavesTheOtherHalf() {
+        unit.answer = Translation.to(0, false);
+        machine.memory(0).store(PAGE, 0x1111_1111_2222_2222L);
+        machine.trace().start();
+        assertThat(nic().write32(PAGE + 4, 0x8000_0009)).isTrue();
+        assertThat(machine.memory(0).load(PAGE)).isEqualTo(0x8000_0009_2222_2222L);
+        assertThat(nic().write32(PAGE, 7)).isTrue();
+        assertThat(machine.memory(0).load(PAGE)).isEqualTo(0x8000_0009_0000_0007L);
+        Trace trace = machine.trace();
+        assertThat(IntStream.range(0, trace.size())
+                        .filter(event -> trace.kind(event) == TraceKind.DMA_WRITE && trace.has(event, Trace.HALF)))
+                .hasSize(2);
+        assertThatThrownBy(() -> dma.write32(PAGE + 2, 7, 0)).isInstanceOf(IllegalArgumentException.class);
+
+        unit.answer = Translation.consumed(0);
+        unit.take();
+        assertThat(dma.write32(PAGE + 4, -1, 0)).isTrue();
+        assertThat(unit.take().get(1))
+                .isEqualTo("consumed 400000000080004 for 9 pasid ffffffff at 80004 flags 2: ffffffff of 4 bytes");
     }
 
     @Test

@@ -54,7 +54,7 @@ class AddressTranslationCacheTest {
                 fill(NO_PASID, at, false);
                 fill(3, at, false);
             }
-            tlb.invalidate(NO_PASID, base, 8 * PAGE);
+            tlb.invalidate(NO_PASID, false, base, 8 * PAGE);
             for (long at = base; at != base + 8 * PAGE; at += PAGE) {
                 assertThat(tlb.lookup(NO_PASID, at, false)).as("0x%x", at).isEqualTo(AddressTranslationCache.UNKNOWN);
                 assertThat(tlb.lookup(3, at, false)).isNotEqualTo(AddressTranslationCache.UNKNOWN);
@@ -70,7 +70,7 @@ class AddressTranslationCacheTest {
         fill(3, LAST_PAGE, true);
         fill(NO_PASID, PAGE, false);
 
-        tlb.invalidate(3, 0, Long.MIN_VALUE);
+        tlb.invalidate(3, false, 0, Long.MIN_VALUE);
 
         assertThat(tlb.lookup(3, 0, false)).isEqualTo(AddressTranslationCache.UNKNOWN);
         assertThat(tlb.lookup(3, LAST_PAGE, true)).isEqualTo(AddressTranslationCache.UNKNOWN);

@@ -16,6 +16,7 @@ import org.iommu4j.sim.pcie.Endpoint;
 import org.iommu4j.sim.pcie.RequestStatus;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.TranslationUnit;
 import org.junit.jupiter.api.Test;
 
 /** A device that keeps translations, behind a unit that grants them. */
@@ -199,6 +200,84 @@ class DeviceTlbTest {
         registers.write32(Bench.FSTS, 1 << 6);
         machine.runPending();
         assertThat(memory.load(Bench.STATUS)).isEqualTo(2);
+    }
+
+    @Test
+    void aWaitIsNotCompletedBeforeADeviceAnswersLate() {
+        gpu.answerInvalidationsLater(true);
+        assertThat(gpu.read(IOVA, false)).isEqualTo(11);
+        TranslationUnit unit = machine.units().get(0);
+        queue(DEVICE_TLB, IOVA, WAIT, Bench.STATUS);
+        while (unit.step()) {
+            // the unit alone
+        }
+        assertThat(memory.load(Bench.STATUS)).as("before the answer").isZero();
+        assertThat(registers.read64(Bench.IQH)).isEqualTo(16);
+        long before = machine.digest();
+        assertThat(unit.completeInvalidation(DEVICE + 8, 1, 1)).isFalse();
+        assertThat(registers.read32(Bench.FSTS)).as("ICE").isEqualTo(1 << 5);
+        registers.write32(Bench.FSTS, 1 << 5);
+        assertThat(machine.digest()).isEqualTo(before);
+        machine.runPending();
+        assertThat(memory.load(Bench.STATUS)).isEqualTo(1);
+        assertThat(registers.read32(Bench.FSTS)).isZero();
+    }
+
+    @Test
+    void anAnswerThatADeviceOwesIsStateAndGoneAfterReset() {
+        machine.reset();
+        long before = machine.digest();
+        enable(ConfigSpace.EXTENDED_CAPABILITY_ATS, 0x8000);
+        gpu.answerInvalidationsLater(true);
+        on(Bench.ROOT, 0);
+        long owesNothing = machine.digest();
+        queue(DEVICE_TLB, IOVA);
+        machine.units().get(0).step();
+        assertThat(machine.digest()).isNotEqualTo(owesNothing);
+        machine.reset();
+        assertThat(machine.digest()).isEqualTo(before);
+    }
+
+    @Test
+    void aLateAnswerMayNeverCome() {
+        gpu.answerInvalidationsLater(true);
+        TranslationUnit unit = machine.units().get(0);
+        queue(DEVICE_TLB, IOVA, WAIT, Bench.STATUS);
+        while (unit.step()) {
+            // the unit alone
+        }
+        unit.timeOutInvalidations(-1);
+        assertThat(unit.step()).isTrue();
+        assertThat(registers.read32(Bench.FSTS)).as("ITE").isEqualTo(1 << 6);
+        assertThat(memory.load(Bench.STATUS)).as("aborted").isZero();
+    }
+
+    @Test
+    void moreInvalidationsThanTagsWaitForEachOther() {
+        gpu.answerInvalidationsLater(true);
+        TranslationUnit unit = machine.units().get(0);
+        long[] words = new long[2 * 34];
+        for (int i = 0; i < 33; i++) {
+            words[2 * i] = DEVICE_TLB;
+            words[2 * i + 1] = IOVA + i * 4096L;
+        }
+        words[66] = WAIT;
+        words[67] = Bench.STATUS;
+        queue(words);
+        while (unit.step()) {
+            // the unit alone
+        }
+        assertThat(registers.read64(Bench.IQH)).as("the 33rd waits for a tag").isEqualTo(32 * 16);
+        machine.runPending();
+        assertThat(registers.read64(Bench.IQH)).isEqualTo(34 * 16);
+        assertThat(memory.load(Bench.STATUS)).isEqualTo(1);
+    }
+
+    private void queue(long... words) {
+        for (int i = 0; i < words.length; i++) {
+            memory.store(Bench.QUEUE + i * 8L, words[i]);
+        }
+        registers.write64(Bench.IQT, words.length * 8L);
     }
 
     @Test

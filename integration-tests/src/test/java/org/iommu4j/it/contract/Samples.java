@@ -5,6 +5,7 @@ import java.io.ByteArrayInputStream;
 import java.lang.invoke.MethodHandles;
 import java.lang.reflect.Array;
 import java.lang.reflect.Executable;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -26,6 +27,7 @@ import java.util.function.IntPredicate;
 import java.util.function.IntUnaryOperator;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
 import org.iommu4j.DirtyBitmap;
 import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
@@ -83,6 +85,7 @@ import org.iommu4j.kvm.KvmOptions;
 import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.AcpiTable;
+import org.iommu4j.platform.DeviceTree;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.ProcessMemory;
 import org.iommu4j.platform.RegisterWindow;
@@ -158,6 +161,7 @@ import org.iommu4j.vfio.type1.EmulatedGroup;
 import org.iommu4j.vfio.type1.NoSnoopBlocking;
 import org.iommu4j.vfio.type1.Type1Iommu;
 import org.iommu4j.vfio.type1.Type1Options;
+import org.iommu4j.vfio.type1.Type1Version;
 import org.iommu4j.vfio.type1.VfioBitmap;
 
 /**
@@ -206,7 +210,7 @@ final class Samples {
         add(guest.createVfioDevice(), guest.createVcpu(machine.processors().get(0)));
         Type1Options options =
                 new Type1Options(false, true, 10, NoSnoopBlocking.BY_DOMAIN, Errno.EINVAL, true, true, true);
-        add(options, new Type1Iommu(true, process, options));
+        add(options, new Type1Iommu(Type1Version.TYPE1V2, process, options));
         addIommufd(factory);
         addSilicon(factory);
         add((IntUnaryOperator) event -> event, (IntFunction<Owner>) event -> Owner.HOST, Owner.HOST);
@@ -286,6 +290,8 @@ final class Samples {
         add((Runnable) () -> {}, new IllegalStateException("a cause"), Optional.empty(), Set.of(), List.of());
         add(AcpiTable.parse("TEST", acpiTable()), new NoFindings(), (Function<Object, Object>) object -> object);
         add(DmaParameters.DEFAULT, DmaOptions.DEFAULT, new ScatterList(), (DefaultDomainCookie) () -> {});
+        DeviceTree tree = DeviceTree.parse(deviceTree());
+        add(tree, tree.root());
         add(
                 new DmaMap(DmaMap.SIZE, 1, 0x10_0000, 0x10_0000, 0x1000),
                 new DmaUnmap(DmaUnmap.SIZE, 0, 0x10_0000, 0x1000, null),
@@ -304,6 +310,14 @@ final class Samples {
         byte[] bytes = Arrays.copyOf("TEST".getBytes(StandardCharsets.US_ASCII), AcpiTable.HEADER_LENGTH);
         bytes[4] = AcpiTable.HEADER_LENGTH;
         return bytes;
+    }
+
+    /** A root without anything. */
+    private static byte[] deviceTree() {
+        ByteBuffer tree = ByteBuffer.allocate(72);
+        IntStream.of(0xd00dfeed, 72, 56, 72, 40, 17, 16, 0, 0, 16, 0, 0, 0, 0, 1, 0, 2, 9)
+                .forEach(tree::putInt);
+        return tree.array();
     }
 
     private void addBench(Bench bench) {

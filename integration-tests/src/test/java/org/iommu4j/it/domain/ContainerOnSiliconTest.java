@@ -13,6 +13,7 @@ import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.EnumSet;
 import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.NavigableMap;
@@ -23,6 +24,9 @@ import java.util.stream.LongStream;
 import org.iommu4j.Errno;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.core.IommuCore;
+import org.iommu4j.kvm.KvmOptions;
+import org.iommu4j.kvm.KvmVfioDevice;
+import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.UserProcess;
 import org.iommu4j.sim.pcie.Endpoint;
@@ -35,13 +39,14 @@ import org.iommu4j.vfio.VfioOptions;
 import org.iommu4j.vfio.type1.DirtyPages;
 import org.iommu4j.vfio.type1.DmaUnmap;
 import org.iommu4j.vfio.type1.DomainState;
+import org.iommu4j.vfio.type1.Enforcement;
 import org.iommu4j.vfio.type1.VfioBitmap;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 
 /**
  * After any series of calls: each answer of a container is that of a plain model of intervals, its devices reach what
- * the model maps and nothing else, and what is pinned and charged is what is mapped.
+ * the model maps and nothing else, what is pinned and charged is what is mapped, and {@link CoherenceInvariants} hold.
  *
  * <p>Each test's name has its seed; {@code -Diommu4j.seed=N} adds one.
  */
@@ -138,6 +143,10 @@ class ContainerOnSiliconTest {
         private final VfioContainer container;
         private final Map<PciAddress, VfioGroup> groups = new HashMap<>();
         private final NavigableMap<Long, Mapping> model = new TreeMap<>();
+        private final CoherenceInvariants invariants;
+        private final VirtualMachine machine;
+        private final KvmVfioDevice kvm;
+        private final Set<VfioGroup> files = new LinkedHashSet<>();
         private final Map<Errno, Integer> refusals = new EnumMap<>(Errno.class);
         private boolean tracking;
         private int succeeded;
@@ -155,6 +164,16 @@ class ContainerOnSiliconTest {
             for (PciAddress address : List.of(Bench.DEVICE, Bench.SECOND)) {
                 groups.put(address, vfio.openGroup(vfio.register(address).groupId()));
             }
+            // Type 1 asks its domains while they are empty, and does not share a promise: it has none of the holes.
+            invariants = new CoherenceInvariants(
+                    bench.machine(),
+                    bench.iommu().vendor().equals("intel")
+                            ? CoherenceInvariants.withoutSnoopControl(bench.machine(), groups.keySet())
+                            : Set.of(),
+                    Set.of());
+            machine = new VirtualMachine(
+                    root, bench.machine().processors(), KvmOptions.DEFAULT.withRelease(release));
+            kvm = machine.createVfioDevice();
         }
 
         private UserProcess process(long limit, boolean capIpcLock) {
@@ -179,12 +198,14 @@ class ContainerOnSiliconTest {
                     case 7, 8 -> giveAnAddress();
                     case 9 -> toggleTracking();
                     case 10 -> getBitmap();
+                    case 11 -> toggleFile();
                     default -> map();
                 }
                 check();
             }
             assertThat(succeeded).as("calls that succeeded").isGreaterThan(STEPS / 4);
             assertThat(refusals).as("kinds of refusals").hasSizeGreaterThanOrEqualTo(3);
+            machine.close();
             groups.values().forEach(VfioGroup::close);
             container.close();
             for (UserProcess process : List.of(root, child)) {
@@ -442,7 +463,48 @@ class ContainerOnSiliconTest {
             return bitmap;
         }
 
+        private void toggleFile() {
+            VfioGroup file = groups.get(random.nextBoolean() ? Bench.DEVICE : Bench.SECOND);
+            if (files.remove(file)) {
+                kvm.deleteFile(file);
+            } else {
+                files.add(file);
+                kvm.addFile(file);
+            }
+            invariants.filesChanged(files.stream().map(VfioGroup::enforcedCoherent).toList());
+        }
+
+        private void checkInvariants() {
+            String when = "after " + succeeded + " calls";
+            int answer = container.checkExtension(VfioExtension.DMA_CC_IOMMU);
+            List<Long> readable = model.values().stream()
+                    .filter(mapping -> (mapping.flags & 1) != 0)
+                    .map(mapping -> mapping.iova)
+                    .toList();
+            // Until 5.18 no domain is asked: what the platform's units can is what they do.
+            boolean asks = release.isAtLeast(5, 19);
+            List<CoherenceInvariants.Attached> attached = container.domains().stream()
+                    .map(state -> new CoherenceInvariants.Attached(
+                            state.domain(),
+                            container,
+                            asks ? state.enforcement() == Enforcement.ENFORCED : answer == 1,
+                            state.devices().stream().map(PciAddress.class::cast).toList(),
+                            readable))
+                    .toList();
+            invariants.check(when, attached);
+            if (!attached.isEmpty()) {
+                CoherenceInvariants.checkAnswer(when, answer, attached);
+            }
+            for (CoherenceInvariants.Attached each : attached) {
+                for (PciAddress device : each.devices()) {
+                    invariants.checkFile(when, groups.get(device).enforcedCoherent(), each);
+                }
+            }
+            invariants.checkKvm(when, kvm.noncoherent());
+        }
+
         private void check() {
+            checkInvariants();
             for (UserProcess process : List.of(root, child)) {
                 assertThat(process.pinned())
                         .isEqualTo(model.values().stream()

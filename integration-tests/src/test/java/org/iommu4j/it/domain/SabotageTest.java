@@ -18,9 +18,8 @@ import org.iommu4j.sim.verdict.Blame;
 import org.iommu4j.sim.verdict.Verdict;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.VendorContext;
-import org.iommu4j.vfio.VfioGroup;
-import org.iommu4j.workbench.cases.GuestNoSnoop;
-import org.iommu4j.workbench.cases.MixedContainer;
+import org.iommu4j.vfio.VfioFile;
+import org.iommu4j.workbench.Workbench;
 import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.CaseRunner;
 import org.iommu4j.workbench.scenario.Enforcement;
@@ -36,6 +35,8 @@ import org.junit.jupiter.api.Test;
  */
 class SabotageTest {
     private static final MachineFactory MACHINES = MachineFactory.load();
+    private static final Case GUEST_NO_SNOOP = Workbench.create().caseNamed("guest-no-snoop");
+    private static final Case MIXED_CONTAINER = Workbench.create().caseNamed("mixed-container");
 
     private static Outcome run(Case story, String machine, UnaryOperator<VendorContext> ports) {
         return new CaseRunner(MACHINES, RewiredVendor.all(ports, iommu -> iommu))
@@ -50,17 +51,17 @@ class SabotageTest {
     @Test
     void withoutSabotageTheCasesAreCoherent() {
         for (String machine : List.of("intel-sc", "intel-nosc", "amd")) {
-            assertThat(run(new GuestNoSnoop(), machine, context -> context).verdict())
+            assertThat(run(GUEST_NO_SNOOP, machine, context -> context).verdict())
                     .isEqualTo(Verdict.COHERENT);
         }
-        Outcome mixed = run(new MixedContainer(), "intel-mixed", context -> context);
+        Outcome mixed = run(MIXED_CONTAINER, "intel-mixed", context -> context);
         assertThat(mixed.verdict()).isEqualTo(Verdict.COHERENT);
         assertThat(mixed.domains()).hasSize(2);
     }
 
     @Test
     void noSnp() {
-        Outcome outcome = run(new GuestNoSnoop(), "intel-sc", ForgetfulMemory::withoutSnp);
+        Outcome outcome = run(GUEST_NO_SNOOP, "intel-sc", ForgetfulMemory::withoutSnp);
 
         assertThat(outcome.verdict()).isEqualTo(Verdict.CORRUPTED);
         // Everybody was told that all is well.
@@ -72,7 +73,7 @@ class SabotageTest {
 
     @Test
     void noFc() {
-        Outcome outcome = run(new GuestNoSnoop(), "amd", ForgetfulMemory::withoutFc);
+        Outcome outcome = run(GUEST_NO_SNOOP, "amd", ForgetfulMemory::withoutFc);
 
         assertThat(outcome.verdict()).isEqualTo(Verdict.CORRUPTED);
         assertThat(outcome.decision().enforceCacheCoherency()).isEqualTo(Enforcement.ENFORCED);
@@ -120,7 +121,7 @@ class SabotageTest {
 
     @Test
     void wbinvdIgnored() {
-        Outcome outcome = run(new GuestNoSnoop(), "intel-nosc", new Wiring() {
+        Outcome outcome = run(GUEST_NO_SNOOP, "intel-nosc", new Wiring() {
             @Override
             public Processor processor(Processor cpu) {
                 return new Careless(cpu);
@@ -135,9 +136,9 @@ class SabotageTest {
 
     @Test
     void kvmNotTold() {
-        Outcome outcome = run(new GuestNoSnoop(), "intel-nosc", new Wiring() {
+        Outcome outcome = run(GUEST_NO_SNOOP, "intel-nosc", new Wiring() {
             @Override
-            public boolean addsToKvm(VfioGroup group) {
+            public boolean addsToKvm(VfioFile file) {
                 return false;
             }
         });
@@ -157,7 +158,7 @@ class SabotageTest {
                         context -> context,
                         iommu -> RewiredVendor.withoutMappingsFor(iommu, BuiltInTopology.SECOND_GPU)));
 
-        assertThatThrownBy(() -> runner.run(new MixedContainer(), MACHINES.named("intel-mixed"), LinuxRelease.NEWEST))
+        assertThatThrownBy(() -> runner.run(MIXED_CONTAINER, MACHINES.named("intel-mixed"), LinuxRelease.NEWEST))
                 .isInstanceOf(UnexpectedFaultException.class)
                 .hasMessageContaining(BuiltInTopology.SECOND_GPU.toString());
         // The front itself breaks nothing.
@@ -166,7 +167,7 @@ class SabotageTest {
                 RewiredVendor.all(
                         context -> context,
                         iommu -> RewiredVendor.withoutMappingsFor(iommu, BuiltInTopology.SECOND_GPU_PORT)));
-        assertThat(whole.run(new MixedContainer(), MACHINES.named("intel-mixed"), LinuxRelease.NEWEST)
+        assertThat(whole.run(MIXED_CONTAINER, MACHINES.named("intel-mixed"), LinuxRelease.NEWEST)
                         .verdict())
                 .isEqualTo(Verdict.COHERENT);
     }

@@ -36,10 +36,7 @@ import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.KernelLog;
 import org.iommu4j.spi.RegisterValues;
 import org.iommu4j.spi.VendorContext;
-import org.iommu4j.workbench.cases.GuestForgetsFlush;
-import org.iommu4j.workbench.cases.GuestNoSnoop;
-import org.iommu4j.workbench.scenario.Case;
-import org.iommu4j.workbench.scenario.CaseRunner;
+import org.iommu4j.workbench.Workbench;
 import org.iommu4j.workbench.scenario.Decision;
 import org.iommu4j.workbench.scenario.Enforcement;
 import org.iommu4j.workbench.scenario.Outcome;
@@ -52,14 +49,16 @@ import org.junit.jupiter.api.io.TempDir;
  * consequences.
  */
 class ExampleVendorTest {
-    private static Outcome run(Case story, String machine) {
-        MachineFactory factory = MachineFactory.load();
-        return new CaseRunner(factory, IommuVendors.load()).run(story, factory.named(machine), LinuxRelease.NEWEST);
+    private static Outcome run(String story, String machine) {
+        Workbench workbench = Workbench.create();
+        return workbench
+                .runner()
+                .run(workbench.caseNamed(story), workbench.machines().named(machine), LinuxRelease.NEWEST);
     }
 
     @Test
     void withTheEnforcementOpNoSnoopIsBlockedAndKvmIgnoresWbinvd() {
-        Outcome outcome = run(new GuestNoSnoop(), "minimal");
+        Outcome outcome = run("guest-no-snoop", "minimal");
 
         assertThat(outcome.vendor()).isEqualTo("minimal");
         assertThat(outcome.verdict()).isEqualTo(Verdict.COHERENT);
@@ -71,7 +70,7 @@ class ExampleVendorTest {
 
     @Test
     void withoutTheEnforcementOpKvmMustExecuteWbinvd() {
-        Outcome outcome = run(new GuestNoSnoop(), "minimal-nosc");
+        Outcome outcome = run("guest-no-snoop", "minimal-nosc");
 
         assertThat(outcome.decision())
                 .isEqualTo(new Decision(Enforcement.ABSENT, false, true, Wbinvd.EXECUTED, GuestMemoryType.GUEST_PAT));
@@ -82,7 +81,7 @@ class ExampleVendorTest {
 
     @Test
     void aGuestThatForgetsToFlushReadsOldData() {
-        Outcome outcome = run(new GuestForgetsFlush(), "minimal-nosc");
+        Outcome outcome = run("guest-forgets-flush", "minimal-nosc");
 
         assertThat(outcome.verdict()).isEqualTo(Verdict.CORRUPTED);
         assertThat(outcome.blame()).isEqualTo(Blame.GUEST_DRIVER);

@@ -11,8 +11,6 @@ import org.iommu4j.kvm.KvmVfioDevice;
 import org.iommu4j.kvm.Vcpu;
 import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.pci.PciAddress;
-import org.iommu4j.platform.HardwareVirtualization;
-import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.machine.UserProcess;
 import org.iommu4j.vfio.VfioContainer;
@@ -40,52 +38,6 @@ final class JoinedHwptProgram extends Program {
             new Comparison.Outside(
                     "what a guest's program exits with", line -> line.text().startsWith("KVM_RUN ")));
 
-    /** A CPU that tells of its WBINVDs. */
-    private final class Watched implements Processor {
-        private final Processor processor;
-
-        Watched(Processor processor) {
-            this.processor = processor;
-        }
-
-        @Override
-        public int id() {
-            return processor.id();
-        }
-
-        /** The transcript's model of CPU, EPYC, has SVM. */
-        @Override
-        public HardwareVirtualization virtualization() {
-            return HardwareVirtualization.SVM;
-        }
-
-        @Override
-        public long load(long physicalAddress, MemoryType type) {
-            return processor.load(physicalAddress, type);
-        }
-
-        @Override
-        public void store(long physicalAddress, long value, MemoryType type) {
-            processor.store(physicalAddress, value, type);
-        }
-
-        @Override
-        public void clflush(long physicalAddress) {
-            processor.clflush(physicalAddress);
-        }
-
-        @Override
-        public void wbinvd() {
-            ran.add(id());
-            processor.wbinvd();
-        }
-
-        @Override
-        public void mfence() {
-            processor.mfence();
-        }
-    }
-
     private final Transcript transcript;
     private final IommufdOptions options;
     private final Set<Integer> ran = new TreeSet<>();
@@ -106,7 +58,7 @@ final class JoinedHwptProgram extends Program {
         List<Processor> processors = new ArrayList<>();
         for (Processor processor :
                 host.machine.processors().subList(0, transcript.hardware().cpus())) {
-            processors.add(new Watched(processor));
+            processors.add(new WatchedProcessor(processor, ran::add));
         }
         vm = new VirtualMachine(process, processors, KvmOptions.DEFAULT.withRelease(transcript.release()));
         kvmVfio = vm.createVfioDevice();
@@ -236,6 +188,7 @@ final class JoinedHwptProgram extends Program {
         detach(e, "2nd");
         attach(e, "2nd to the IOAS again", ioas);
         coherent("2nd, a new hwpt");
+        kvmVfio.close();
         vm.close();
         e.close();
         file.close();
@@ -265,6 +218,7 @@ final class JoinedHwptProgram extends Program {
         add(g, "group (only the registered device is asked)");
         print("VFIO_DMA_CC_IOMMU=%d", container.checkExtension(4));
         run("H3");
+        kvmVfio.close();
         vm.close();
         g.close();
         container.close();

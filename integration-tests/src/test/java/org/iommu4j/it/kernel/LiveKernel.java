@@ -58,7 +58,7 @@ final class LiveKernel implements AutoCloseable {
     private static final int SEQUENCES_BYTES = 16 << 20;
     private static final int DISK_BYTES = 2 * SEQUENCES_BYTES;
     private static final int TRIES = 3;
-    private static final long BOOT_SECONDS = 180;
+    private static final long BOOT_SECONDS = 120;
     private static final long ANSWER_SECONDS = 60;
     private static final Pattern COMPLAINT = Pattern.compile(
             "WARNING:|BUG:|Oops|general protection|soft lockup|hung_task|UBSAN|refcount_t|list_add corruption");
@@ -92,7 +92,6 @@ final class LiveKernel implements AutoCloseable {
      * Boots a kernel, again where that fails: under emulation kernels stumble over their timers.
      *
      * @param folder holds {@code vmlinuz} and {@code initramfs}
-     * @param machine which unit, with QEMU's name and properties
      */
     static LiveKernel boot(Qemu qemu, Path folder, LiveMachine machine) {
         for (int tried = 1; ; tried++) {
@@ -136,7 +135,7 @@ final class LiveKernel implements AutoCloseable {
         List<String> arguments = new ArrayList<>(List.of("-machine", "q35", "-accel", "tcg", "-cpu", "max"));
         arguments.addAll(List.of("-icount", "shift=0,sleep=off", "-smp", "1", "-m", "512M"));
         arguments.addAll(List.of("-nodefaults", "-display", "none", "-no-reboot"));
-        List<String> devices = new ArrayList<>(machine.units());
+        List<String> devices = new ArrayList<>(List.of(machine.unit()));
         devices.add("virtio-blk-pci,drive=disk,addr=09.0,iommu_platform=on,disable-legacy=on");
         for (String address : List.of("05.0", "0b.0", "0a.0,multifunction=on", "0a.1", "0c.0,multifunction=on")) {
             devices.add("edu,dma_mask=0xffffffffffffffff,addr=" + address);
@@ -158,8 +157,8 @@ final class LiveKernel implements AutoCloseable {
                 String.join(",", FUNCTIONS.stream().map(PciAddress::toString).toList());
         arguments.addAll(List.of(
                 "-append",
-                "console=ttyS0,115200 loglevel=5 mitigations=off tsc=reliable no_timer_check panic=-1 "
-                        + machine.kernelOptions() + " functions=" + functions));
+                "console=ttyS0,115200 loglevel=5 mitigations=off tsc=reliable no_timer_check panic=-1"
+                        + " intel_iommu=on iommu.passthrough=0 functions=" + functions));
         return arguments;
     }
 

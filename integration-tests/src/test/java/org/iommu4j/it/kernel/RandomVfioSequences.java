@@ -88,6 +88,11 @@ final class RandomVfioSequences {
             add(Kind.OPEN_GROUP, second);
             add(Kind.SET_CONTAINER, second, 0);
         }
+        if (chance(40)) {
+            add(Kind.OPEN_MACHINE, 0);
+            add(Kind.CREATE_KVM_VFIO, 0);
+            add(Kind.ADD_FILE, 0, group);
+        }
     }
 
     private void addCall() {
@@ -106,11 +111,13 @@ final class RandomVfioSequences {
             add(Kind.DIRTY_PAGES, container(), flags, iova(), size(), bitmapPage(), bitmapBytes());
         } else if (kind < 72) {
             addMemory();
-        } else if (kind < 76) {
+        } else if (kind < 75) {
             add(Kind.LOCKED);
-        } else if (kind < 81) {
+        } else if (kind < 79) {
             addOfContainer();
-        } else if (kind < 92) {
+        } else if (kind < 86) {
+            addOfKvm();
+        } else if (kind < 94) {
             addOfGroup();
         } else {
             addOfDevice();
@@ -160,6 +167,21 @@ final class RandomVfioSequences {
                 add(Kind.SET_CONTAINER, group, chance(90) ? container() : VfioCall.NO_FILE + random.nextInt(2));
             case 5 -> add(Kind.UNSET_CONTAINER, group);
             default -> add(Kind.GROUP_STATUS, group);
+        }
+    }
+
+    private void addOfKvm() {
+        int machine = chance(80) ? 0 : 1;
+        switch (random.nextInt(16)) {
+            case 0 -> add(Kind.OPEN_MACHINE, machine);
+            case 1, 2 -> {
+                add(Kind.OPEN_MACHINE, machine);
+                add(Kind.CREATE_KVM_VFIO, machine);
+            }
+            case 3 -> add(Kind.CLOSE_KVM_VFIO, machine);
+            case 4, 5, 6, 7, 8 -> add(Kind.ADD_FILE, machine, group());
+            case 9, 10, 11 -> add(Kind.DELETE_FILE, machine, group());
+            default -> add(Kind.NONCOHERENT);
         }
     }
 

@@ -5,15 +5,20 @@ import static org.iommu4j.it.kernel.Replay.hex;
 
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.core.DefaultDomainPolicy;
 import org.iommu4j.core.IommuCore;
+import org.iommu4j.kvm.KvmOptions;
+import org.iommu4j.kvm.KvmVfioDevice;
+import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.ProcessMemory;
@@ -43,7 +48,7 @@ import org.jspecify.annotations.Nullable;
  * What the agent does, over our VFIO on a machine of our silicon: it performs a sequence and says what was answered.
  *
  * <p>A file that is closed while others hold it lives on, as the kernel's do: a container until its groups left, a
- * group until its devices are closed.
+ * group until its devices are closed and KVM has forgotten it.
  */
 final class SimulatedVfio {
     private static final long PAGE = 4096;
@@ -52,12 +57,12 @@ final class SimulatedVfio {
     private static final int COMMAND = 4;
     private static final int MEMORY = 2;
     private static final int BUS_MASTER = 4;
-    private static final int GET_DIRTY_BITMAP = 1;
     private static final int READ_WRITE = 2;
     private static final int[] AREA_PAGES = {64, 4, 2, 512};
     private static final int READ_ONLY_AREA = 1;
 
     private final List<PciAddress> functions;
+    private final LinuxRelease release;
     private final Machine machine;
     private final SystemMemory memory;
     private final UserProcess process;
@@ -66,6 +71,12 @@ final class SimulatedVfio {
     private final Map<Long, VfioContainer> containers = new HashMap<>();
     private final Map<Long, VfioGroup> groups = new HashMap<>();
     private final Map<Long, OpenDevice> devices = new HashMap<>();
+    private final Map<Long, VirtualMachine> virtualMachines = new HashMap<>();
+    private final Map<Long, KvmVfioDevice> kvmVfios = new HashMap<>();
+
+    /** The files that each kvm-vfio device holds. */
+    private final Map<KvmVfioDevice, Set<VfioGroup>> kvmFiles = new HashMap<>();
+
     private final List<VfioContainer> heldContainers = new ArrayList<>();
     private final List<VfioGroup> heldGroups = new ArrayList<>();
 
@@ -97,6 +108,7 @@ final class SimulatedVfio {
                     .orElseThrow()
                     .useDefaultDomain(core.device(function).orElseThrow());
         }
+        this.release = release;
         vfio = new Vfio(core, VfioOptions.DEFAULT.withRelease(release));
         functions.forEach(vfio::register);
         process = machine.newProcess(sequence.limit() / PAGE, sequence.capIpcLock());
@@ -121,6 +133,7 @@ final class SimulatedVfio {
      * @throws AssertionError where pages stay pinned or charged
      */
     void exit() {
+        List.copyOf(kvmVfios.keySet()).forEach(this::closeKvmVfio);
         List.copyOf(devices.keySet()).forEach(this::closeDevice);
         groups.values().forEach(VfioGroup::close);
         heldGroups.forEach(VfioGroup::close);
@@ -181,6 +194,12 @@ final class SimulatedVfio {
                 done(() -> mapPages(first, call.number(1), call.number(2), call.number(3) == READ_WRITE));
             case UNMAP_MEMORY -> done(() -> unmapPages(first, call.number(1), call.number(2)));
             case LOCKED -> done(() -> field(out, "pages", process.charged()));
+            case OPEN_MACHINE -> done(() -> openMachine(first));
+            case CREATE_KVM_VFIO -> done(() -> createKvmVfio(first));
+            case CLOSE_KVM_VFIO -> done(() -> closeKvmVfio(first));
+            case ADD_FILE -> done(() -> addFile(kvmVfio(first), group(call.argument(1))));
+            case DELETE_FILE -> done(() -> deleteFile(kvmVfio(first), group(call.argument(1))));
+            case NONCOHERENT -> done(() -> field(out, "count", noncoherent()));
         };
     }
 
@@ -260,7 +279,8 @@ final class SimulatedVfio {
 
     /** Files that nothing holds any more vanish: groups first, since they hold containers. */
     private void closeHeld() {
-        heldGroups.removeIf(group -> vanishes(group::close));
+        heldGroups.removeIf(group ->
+                kvmFiles.values().stream().noneMatch(files -> files.contains(group)) && vanishes(group::close));
         heldContainers.removeIf(container -> vanishes(container::close));
     }
 
@@ -340,6 +360,51 @@ final class SimulatedVfio {
         ConfigSpace config = device(slot).config();
         config.write(COMMAND, 2, MEMORY | (on == 0 ? 0 : BUS_MASTER));
         field(out, "command", config.read(COMMAND, 2));
+    }
+
+    // ---- KVM -------------------------------------------------------------------------------------------------------
+
+    private void openMachine(long slot) {
+        if (virtualMachines.containsKey(slot)) {
+            throw new Skipped();
+        }
+        virtualMachines.put(
+                slot, new VirtualMachine(process, machine.processors(), KvmOptions.DEFAULT.withRelease(release)));
+    }
+
+    private void createKvmVfio(long slot) {
+        VirtualMachine owner =
+                Optional.ofNullable(virtualMachines.get(slot)).orElseThrow(SimulatedVfio::noFile);
+        KvmVfioDevice made = owner.createVfioDevice();
+        kvmVfios.put(slot, made);
+        kvmFiles.put(made, new HashSet<>());
+    }
+
+    private KvmVfioDevice kvmVfio(long slot) {
+        return Optional.ofNullable(kvmVfios.get(slot)).orElseThrow(SimulatedVfio::noFile);
+    }
+
+    private void closeKvmVfio(long slot) {
+        KvmVfioDevice closed = kvmVfio(slot);
+        kvmVfios.remove(slot);
+        closed.close();
+        kvmFiles.remove(closed);
+    }
+
+    private void addFile(KvmVfioDevice device, VfioGroup group) {
+        device.addFile(group);
+        kvmFiles.get(device).add(group);
+    }
+
+    private void deleteFile(KvmVfioDevice device, VfioGroup group) {
+        device.deleteFile(group);
+        kvmFiles.get(device).remove(group);
+    }
+
+    private int noncoherent() {
+        return virtualMachines.values().stream()
+                .mapToInt(VirtualMachine::noncoherentDmaCount)
+                .sum();
     }
 
     // ---- memory and DMA --------------------------------------------------------------------------------------------

@@ -45,8 +45,15 @@ record VfioCall(Kind kind, List<Long> arguments) {
         DMA("device", "from", "to"),
         MAP_MEMORY("area", "page", "count", "protection"),
         UNMAP_MEMORY("area", "page", "count"),
-        LOCKED;
+        LOCKED,
+        OPEN_MACHINE("machine"),
+        CREATE_KVM_VFIO("machine"),
+        CLOSE_KVM_VFIO("machine"),
+        ADD_FILE("machine", "group"),
+        DELETE_FILE("machine", "group"),
+        NONCOHERENT;
 
+        @SuppressWarnings("ImmutableEnumChecker") // the list is
         private final List<String> parameters;
 
         Kind(String... parameters) {

@@ -22,10 +22,10 @@ public record Qemu(String binary, int major, int minor) {
      * Name of the system property that names QEMUs: programs, with {@link File#pathSeparator} between them, or {@link
      * #ABSENT}. Without it the path's {@code qemu-system-x86_64} is the only one.
      */
-    static final String BINARIES = "iommu4j.qemu";
+    public static final String BINARIES = "iommu4j.qemu";
 
     /** The property's value for doing as if no QEMU were installed. */
-    static final String ABSENT = "absent";
+    public static final String ABSENT = "absent";
 
     private static final String UNTIL_INPUT_ENDS = "\"$@\" </dev/null & qemu=$!; read -r _; kill -9 $qemu; wait $qemu";
     private static final String DEFAULT = "qemu-system-x86_64";
@@ -75,7 +75,7 @@ public record Qemu(String binary, int major, int minor) {
     }
 
     /** Returns whether it is this version or a later one. */
-    public boolean isAtLeast(int thatMajor, int thatMinor) {
+    boolean isAtLeast(int thatMajor, int thatMinor) {
         return major > thatMajor || (major == thatMajor && minor >= thatMinor);
     }
 

@@ -60,6 +60,31 @@ class RiscvMachineTest {
         });
     }
 
+    /** Linux's driver of 6.13 knows device trees only. */
+    @Test
+    void aMachineWithADeviceTreeHasADriverSince613() {
+        LinuxRelease first = LinuxRelease.of("6.13");
+        IommuVendors vendors = IommuVendors.load();
+        assertThat(vendors.claiming(machine.firmware(), first)).isEmpty();
+        Machine withTree = machines.create(machines.named("riscv-dt"));
+        List<Iommu> drivers = vendors.open(withTree.vendorContext(first));
+        assertThat(drivers).singleElement().satisfies(driver -> assertThat(driver.units())
+                .containsExactly("riscv-iommu@40000000.iommu"));
+        IommuCore core = IommuCore.open(
+                drivers, withTree.topology(), withTree.namedDevices(), DefaultDomainPolicy.DMA);
+        assertThat(core.group(withTree.namedDevices().iterator().next()))
+                .as("of the device that is not on PCI")
+                .isPresent();
+        DmaDevice device = new DmaApi(core, withTree.memory(0), withTree.frames()).bind(BuiltInTopology.GPU);
+        long page = withTree.frames().allocate(0);
+        long address = device.mapPage(page, DmaDirection.FROM_DEVICE);
+        Endpoint endpoint = withTree.endpoint(BuiltInTopology.GPU);
+        assertThat(endpoint.write(address + 8, 0x5678, false)).isTrue();
+        assertThat(withTree.memory(0).load(page + 8)).isEqualTo(0x5678);
+        device.unmap(address, 4096, DmaDirection.FROM_DEVICE);
+        assertThat(endpoint.write(address + 8, 1, false)).isFalse();
+    }
+
     @Test
     void vfioRefusesEveryDevice() {
         Vfio vfio = new Vfio(core(), VfioOptions.DEFAULT);

@@ -50,6 +50,11 @@ public record RewiredVendor(IommuVendor vendor, UnaryOperator<VendorContext> por
     }
 
     @Override
+    public boolean claims(FirmwareTables firmware, LinuxRelease release) {
+        return vendor.claims(firmware, release);
+    }
+
+    @Override
     public boolean supports(LinuxRelease release) {
         return vendor.supports(release);
     }

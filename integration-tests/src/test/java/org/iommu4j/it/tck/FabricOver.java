@@ -3,6 +3,7 @@ package org.iommu4j.it.tck;
 
 import org.iommu4j.sim.spi.AccessStatus;
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.InvalidationAnswer;
 
 /** Passes calls on to another fabric; a subclass changes some. */
 abstract class FabricOver implements Fabric {
@@ -15,6 +16,11 @@ abstract class FabricOver implements Fabric {
     @Override
     public boolean isMemory(long physicalAddress) {
         return fabric.isMemory(physicalAddress);
+    }
+
+    @Override
+    public boolean isWritable(long physicalAddress) {
+        return fabric.isWritable(physicalAddress);
     }
 
     @Override
@@ -48,8 +54,14 @@ abstract class FabricOver implements Fabric {
     }
 
     @Override
-    public boolean invalidateDevice(int sourceId, int pasid, long address, long size) {
-        return fabric.invalidateDevice(sourceId, pasid, address, size);
+    public InvalidationAnswer invalidateDevice(
+            int sourceId, int pasid, boolean global, long address, long size, int tag) {
+        return fabric.invalidateDevice(sourceId, pasid, global, address, size, tag);
+    }
+
+    @Override
+    public void setWire(int wire, boolean high) {
+        fabric.setWire(wire, high);
     }
 
     @Override

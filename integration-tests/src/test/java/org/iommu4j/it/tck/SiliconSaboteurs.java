@@ -23,6 +23,7 @@ import org.iommu4j.it.tck.Interposer.Change;
 import org.iommu4j.it.tck.Interposer.Handler;
 import org.iommu4j.sim.spi.AccessStatus;
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.InvalidationAnswer;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.RegisterDump;
 import org.iommu4j.sim.spi.RequestFlags;
@@ -390,6 +391,20 @@ final class SiliconSaboteurs {
                             return answer < 0 ? Translation.fault(2) : answer;
                         })
                         .where(TRANSLATION_REQUESTS),
+                unit(
+                                "unit-complete-1",
+                                "forgets the answers of devices",
+                                "completeInvalidation",
+                                call -> true)
+                        .where(TRANSLATION_REQUESTS),
+                unit("unit-time-out-1", "gives up on everything", "timeOutInvalidations", call -> {
+                    unit(call).reset();
+                    return null;
+                }),
+                unit("unit-complete-2", "expects every answer", "completeInvalidation", call -> {
+                    call.proceed();
+                    return true;
+                }),
                 unit(
                                 "unit-pass-1",
                                 "translates once more",
@@ -1032,27 +1047,40 @@ final class SiliconSaboteurs {
         return List.of(
                 fabric("fabric-invalidate-1", "says that nobody answered", "invalidateDevice", call -> {
                             call.proceed();
-                            return false;
+                            return InvalidationAnswer.NEVER;
                         })
                         .where(TRANSLATION_REQUESTS),
                 fabric(
                                 "fabric-invalidate-1",
                                 "has a device forget the first page of a range",
                                 "invalidateDevice",
-                                call -> call.number(3) > PAGE
-                                        ? call.with(3, PAGE).proceed()
+                                call -> call.number(4) > PAGE
+                                        ? call.with(4, PAGE).proceed()
                                         : call.proceed())
                         .where(TRANSLATION_REQUESTS),
                 fabric(
                                 "fabric-invalidate-1",
                                 "has a device forget all",
                                 "invalidateDevice",
-                                call -> call.with(2, 0L).with(3, Long.MIN_VALUE).proceed())
+                                call -> call.with(3, 0L).with(4, Long.MIN_VALUE).proceed())
                         .where(TRANSLATION_REQUESTS),
                 fabric("fabric-invalidate-1", "says that a device answered", "invalidateDevice", call -> {
                     call.proceed();
-                    return true;
+                    return InvalidationAnswer.DONE;
                 }),
+                fabric(
+                                "fabric-invalidate-1",
+                                "has a device forget one PASID in place of all",
+                                "invalidateDevice",
+                                call -> call.with(2, false).proceed())
+                        .where(TRANSLATION_REQUESTS),
+                fabric("fabric-writable-1", "takes writes everywhere", "isWritable", call -> true),
+                fabric("fabric-writable-1", "takes writes nowhere", "isWritable", call -> false),
+                fabric("fabric-wire-1", "drives no wire", "setWire", call -> null),
+                fabric("fabric-wire-1", "never lets a wire go", "setWire", call -> call.with(1, true)
+                        .proceed()),
+                fabric("fabric-wire-1", "drives wire 0 alone", "setWire", call -> call.with(0, 0)
+                        .proceed()),
                 fabric(
                         "fabric-respond-1",
                         "answers success always",

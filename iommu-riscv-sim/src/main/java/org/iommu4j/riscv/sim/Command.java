@@ -5,6 +5,7 @@ import static org.iommu4j.bits.BitField.bit;
 import static org.iommu4j.bits.BitField.bits;
 
 import org.iommu4j.bits.BitField;
+import org.iommu4j.sim.spi.StateDigest;
 
 /** A command as it is in the queue; one object for all of a queue's. Source: manual, "Command-Queue". */
 final class Command {
@@ -50,6 +51,7 @@ final class Command {
     private static final BitField DSEG = bits(63, 56, "DSEG");
     private static final BitField GROUP = bits(40, 32, "Page Request Group Index");
     private static final BitField RESPONSE = bits(47, 44, "Response Code");
+    private static final BitField GLOBAL = bit(0, "G");
     private static final BitField RANGE = bit(11, "S");
 
     private long low;
@@ -202,11 +204,21 @@ final class Command {
         return high & -rangeBytes();
     }
 
+    /** Returns whether a device is to forget the range for all PASIDs, not only the one that is there. */
+    boolean isGlobal() {
+        return PV.isSet(low) && GLOBAL.isSet(high);
+    }
+
     int group() {
         return (int) GROUP.get(high);
     }
 
     int response() {
         return (int) RESPONSE.get(high);
+    }
+
+    void addTo(StateDigest digest) {
+        digest.add(low);
+        digest.add(high);
     }
 }

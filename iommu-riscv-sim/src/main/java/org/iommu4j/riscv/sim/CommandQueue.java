@@ -6,14 +6,16 @@ import static org.iommu4j.bits.BitField.bit;
 import org.iommu4j.bits.BitField;
 import org.iommu4j.sim.spi.AccessStatus;
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.InvalidationAnswer;
+import org.iommu4j.sim.spi.InvalidationTags;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 
 /**
  * The command queue. Source: manual, "Command-Queue".
  *
- * <p>Commands are executed in their order, each by one step. A device answers an invalidation request at once, or
- * never: that is a time-out, which the next IOFENCE.C reports.
+ * <p>Commands are executed in their order, each by one step. An IOFENCE.C waits until devices have answered all earlier
+ * invalidation requests, and reports a time-out. A request for which there is no tag is held, and the queue with it.
  */
 final class CommandQueue extends MemoryQueue {
     private static final BitField TIME_OUT = bit(9, "cmd_to");
@@ -31,6 +33,12 @@ final class CommandQueue extends MemoryQueue {
     /** The command that is executed. */
     private final Command command = new Command();
 
+    /** The requests that devices answer later. */
+    private final InvalidationTags tags;
+
+    /** Whether {@link #command} is an invalidation request that waits for a tag; its place in the queue is free. */
+    private boolean held;
+
     /** Whether an invalidation request since the last fence was not answered. */
     private boolean timedOut;
 
@@ -45,6 +53,7 @@ final class CommandQueue extends MemoryQueue {
             DeviceDirectory devices) {
         super(interrupts, features, Interrupts.CIP, Command.BYTES, true);
         this.spec = spec;
+        tags = new InvalidationTags(features.invalidationTags);
         this.memory = memory;
         this.fabric = fabric;
         this.features = features;
@@ -57,6 +66,8 @@ final class CommandQueue extends MemoryQueue {
     void reset() {
         super.reset();
         timedOut = false;
+        tags.reset();
+        held = false;
     }
 
     @Override
@@ -66,6 +77,9 @@ final class CommandQueue extends MemoryQueue {
 
     /** Executes one command, and returns whether there was one. */
     boolean step() {
+        if (held) {
+            return sendHeld();
+        }
         if (!isRunning() || isEmpty()) {
             return false;
         }
@@ -80,6 +94,8 @@ final class CommandQueue extends MemoryQueue {
         int deviceBits = devices.deviceBits(Control.mode(control.directory()));
         if (!command.isLegal(features, control.isWired(), deviceBits)) {
             set(ILLEGAL);
+        } else if (command.kind() == Command.IOFENCE_C && !tags.isEmpty()) {
+            return false;
         } else if (command.kind() != Command.IOFENCE_C || fence()) {
             execute();
             advanceHead();
@@ -99,12 +115,48 @@ final class CommandQueue extends MemoryQueue {
                 }
             }
             case Command.IODIR_INVAL_PDT -> caches.invalidateProcess(command.device(), command.process());
-            case Command.ATS_INVAL ->
-                timedOut |= !fabric.invalidateDevice(
-                        destination(), command.pasid(), command.rangeStart(), command.rangeBytes());
+            case Command.ATS_INVAL -> {
+                held = true;
+                sendHeld();
+            }
             case Command.ATS_PRGR ->
                 fabric.respondToPageRequest(destination(), command.pasid(), command.group(), command.response());
             default -> {} // a fence, which is done
+        }
+    }
+
+    /** Sends the invalidation request in {@link #command} if there is a tag for it, and returns whether it was sent. */
+    private boolean sendHeld() {
+        int tag = tags.free();
+        if (tag == InvalidationTags.NONE) {
+            return false;
+        }
+        held = false;
+        tags.take(tag, destination(), 0);
+        InvalidationAnswer answer = fabric.invalidateDevice(
+                destination(),
+                command.pasid(),
+                command.isGlobal(),
+                command.rangeStart(),
+                command.rangeBytes(),
+                tag);
+        if (answer != InvalidationAnswer.LATER) {
+            tags.release(tag);
+        }
+        timedOut |= answer == InvalidationAnswer.NEVER;
+        return true;
+    }
+
+    /** Takes a device's late answer, and returns whether it was expected. */
+    boolean complete(int device, int completed, int count) {
+        return tags.complete(device, completed, count);
+    }
+
+    /** Gives up on some answers; the next fence reports it. */
+    void timeOut(int late) {
+        for (int left = late & tags.outstanding(); left != 0; left &= left - 1) {
+            tags.release(Integer.numberOfTrailingZeros(left));
+            timedOut = true;
         }
     }
 
@@ -138,5 +190,10 @@ final class CommandQueue extends MemoryQueue {
     void addTo(StateDigest digest) {
         super.addTo(digest);
         digest.add(timedOut);
+        tags.addTo(digest);
+        digest.add(held);
+        if (held) {
+            command.addTo(digest);
+        }
     }
 }

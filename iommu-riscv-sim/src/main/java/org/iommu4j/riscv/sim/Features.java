@@ -6,6 +6,7 @@ import static org.iommu4j.bits.BitField.bits;
 
 import org.iommu4j.bits.BitField;
 import org.iommu4j.bits.Hex;
+import org.iommu4j.sim.spi.InvalidationTags;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 
 /**
@@ -57,6 +58,9 @@ final class Features {
     /** What this unit does not have, though the manual does. */
     static final long NOT_MODELLED = SV32.mask() | SV32X4.mask() | HPM.mask();
 
+    /** Not a register: a choice of the unit that no register tells. */
+    private static final String TAGS = "itags";
+
     /** Modes of page tables: 8, 9 and 10 have 3, 4 and 5 levels, in both stages. */
     static final int MODE_BARE = 0;
 
@@ -74,6 +78,9 @@ final class Features {
     final long vectorBits;
 
     final long qosIdBits;
+
+    /** How many invalidation requests to devices are outstanding at most. */
+    final int invalidationTags;
 
     final boolean ats;
     final boolean t2gpa;
@@ -132,6 +139,7 @@ final class Features {
         }
         vectorBits = spec.registers().getOrDefault("icvec", 0xffffL) & 0xf0ff; // no pmiv without counters
         qosIdBits = qosIds ? spec.registers().getOrDefault("iommu_qosid", 0x0fff0fffL) & 0x0fff0fff : 0;
+        invalidationTags = (int) (long) spec.registers().getOrDefault(TAGS, (long) InvalidationTags.MOST);
         reservedPteBits = 0x1fL << 54 | (pbmt ? 0 : 3L << 61) | (SVRSW60T59B.isSet(capabilities) ? 0 : 3L << 59);
         physicalBits = (int) PAS.get(capabilities);
         ppnBits = PPN.mask() & ((1L << (physicalBits - 2)) - 1);

@@ -12,7 +12,7 @@ import org.iommu4j.sim.spi.StateDigest;
  * The registers {@code ipsr}, {@code icvec} and {@code msi_cfg_tbl}, and the messages that they make.
  *
  * <p>Source: manual, sections of these registers. A bit that becomes 1 leaves a message to be sent by a later step, if
- * interrupts are messages. A wire's level is its bit in {@code ipsr}.
+ * interrupts are messages. Else it drives the wire that its vector names, which several bits may share.
  */
 final class Interrupts {
     /** Bits of ipsr, and the causes that icvec gives vectors. */
@@ -38,6 +38,9 @@ final class Interrupts {
 
     private final long[] messages = new long[VECTORS];
 
+    /** The levels of the wires, which the registers determine. */
+    private int wires;
+
     /** The causes whose messages are to be sent, as bits. */
     private int unsent;
 
@@ -53,6 +56,24 @@ final class Interrupts {
         unsent = 0;
         Arrays.fill(addresses, 0);
         Arrays.fill(messages, 0);
+        updateWires();
+    }
+
+    /** Drives the wires whose levels have changed. */
+    void updateWires() {
+        int levels = 0;
+        for (int cause = 0; control.isWired() && cause < CAUSES; cause++) {
+            levels |= ((pending >>> cause) & 1) << vector(cause);
+        }
+        for (int changed = levels ^ wires; changed != 0; changed &= changed - 1) {
+            int wire = Integer.numberOfTrailingZeros(changed);
+            memory.setWire(wire, ((levels >>> wire) & 1) != 0);
+        }
+        wires = levels;
+    }
+
+    private int vector(int cause) {
+        return (int) ((vectors >>> (4 * cause)) & (VECTORS - 1));
     }
 
     /** Sets a bit of ipsr. */
@@ -62,6 +83,7 @@ final class Interrupts {
             if (!control.isWired()) {
                 unsent |= 1 << cause;
             }
+            updateWires();
         }
     }
 
@@ -72,6 +94,7 @@ final class Interrupts {
     /** Clears bits of ipsr where a value has ones. */
     void clear(int value) {
         pending &= ~value;
+        updateWires();
     }
 
     long vectors() {
@@ -80,6 +103,7 @@ final class Interrupts {
 
     void writeVectors(long value) {
         vectors = value & features.vectorBits;
+        updateWires();
     }
 
     /** Reads a word of the message table. */
@@ -107,7 +131,7 @@ final class Interrupts {
      */
     boolean step(LongConsumer refused) {
         for (int cause = 0; unsent != 0 && cause < CAUSES; cause++) {
-            int vector = (int) ((vectors >>> (4 * cause)) & (VECTORS - 1));
+            int vector = vector(cause);
             if (((unsent >>> cause) & 1) != 0 && ((messages[vector] >>> Integer.SIZE) & MASKED) == 0) {
                 unsent &= ~(1 << cause);
                 send(addresses[vector], (int) messages[vector], refused);

@@ -36,9 +36,14 @@ final class Memory {
                 : isBeyond(address) ? AccessStatus.ACCESS_FAULT : fabric.status(address, true);
     }
 
+    /** Drives a wire. */
+    void setWire(int wire, boolean high) {
+        fabric.setWire(wire, high);
+    }
+
     /** Returns whether the word around an address takes a write. */
     boolean isWritable(long address) {
-        return !isBeyond(address) && fabric.status(address & -Long.BYTES, true) != AccessStatus.ACCESS_FAULT;
+        return !isBeyond(address) && fabric.isWritable(address & -Long.BYTES);
     }
 
     void write(long address, long value, boolean bigEndian) {

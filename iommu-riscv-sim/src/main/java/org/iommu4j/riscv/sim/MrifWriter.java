@@ -29,7 +29,7 @@ final class MrifWriter {
         long at = request.mrif + (long) identity / Long.SIZE * PAIR_BYTES;
         long bit = 1L << identity;
         long word = memory.read(at, false);
-        AccessStatus status = memory.status(at, word);
+        AccessStatus status = memory.isWritable(at) ? memory.status(at, word) : AccessStatus.ACCESS_FAULT;
         while (status == AccessStatus.OK && !memory.compareAndSet(at, word, word | bit, false)) {
             word = memory.read(at, false);
             status = memory.status(at, word);

@@ -87,6 +87,11 @@ final class Request {
         return mrif != NO_MRIF;
     }
 
+    /** Returns whether it is a request that ended at an interrupt file in memory. */
+    boolean isFor(int ofDevice, int ofProcess, long ofAddress, long file) {
+        return device == ofDevice && process == ofProcess && address == ofAddress && mrif == file;
+    }
+
     boolean hasProcess() {
         return process >= 0;
     }

@@ -77,7 +77,7 @@ final class RiscvMachine {
                 Map.of("RIMT", RimtWriter.write(unit, Optional.empty(), hasAts(capabilities), engine)));
     }
 
-    /** Describes a machine whose IOMMU is a platform device, and whose firmware has a device tree and no ACPI tables. */
+    /** Describes a machine whose IOMMU is a platform device, with a device tree and no ACPI tables. */
     static MachineDescription withDeviceTree(String name, long capabilities) {
         TranslationUnitSpec unit =
                 unit(TREE_UNIT, REGISTER_BASE, capabilities).withSourceIds(List.of(deviceIds(1, LAST_REQUESTER_ID)));

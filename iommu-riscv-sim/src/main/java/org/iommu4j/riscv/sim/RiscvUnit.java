@@ -177,7 +177,10 @@ final class RiscvUnit implements TranslationUnit {
     /** Writes a register of 32 bits, and returns whether there is one, else it is half of a wider one. */
     private boolean writeHalf(int offset, int value) {
         switch (offset) {
-            case FCTL -> control.writeFctl(value, commands.isOn() || faults.isOn() || pageRequests.isOn());
+            case FCTL -> {
+                control.writeFctl(value, commands.isOn() || faults.isOn() || pageRequests.isOn());
+                interrupts.updateWires();
+            }
             case CQH_CQT + Integer.BYTES -> commands.writeIndex(value);
             case FQH_FQT -> faults.writeIndex(value);
             case PQH_PQT -> pageRequests.writeIndex(value);
@@ -286,15 +289,23 @@ final class RiscvUnit implements TranslationUnit {
         return Translation.fault(request.cause);
     }
 
-    /** Stores an interrupt message; the thread's last request is the one that it belongs to. */
+    /** Stores an interrupt message, which has 4 bytes; a request that is not the thread's last is looked up again. */
     @Override
-    public int consume(long translation, long address, long data) {
-        Request request = REQUESTS.get();
-        if (!Translation.isConsumed(translation) || request.mrif != Translation.address(translation)) {
-            throw new IllegalStateException("unit " + spec.name() + " did not give this thread "
-                    + Translation.toString(translation) + " last, for 0x" + Long.toHexString(address));
+    public int consume(
+            long translation, int sourceId, int pasid, long address, int flags, long data, int bytes) {
+        if (!Translation.isConsumed(translation)) {
+            throw new IllegalStateException("unit " + spec.name() + " does not take writes of "
+                    + Translation.toString(translation) + " for 0x" + Long.toHexString(address));
         }
-        files.store(request, (int) data);
+        Request request = REQUESTS.get();
+        if (!request.isFor(sourceId, pasid, address, Translation.address(translation))) {
+            request = begin(Request.UNTRANSLATED, sourceId, pasid, address, flags);
+            request.wanted = Pte.W;
+            translator.translate(request);
+        }
+        if (request.cause == Cause.NONE && request.isForMrif() && bytes == Integer.BYTES) {
+            files.store(request, (int) data);
+        }
         if (request.cause != Cause.NONE) {
             refuse(request);
         }
@@ -322,6 +333,20 @@ final class RiscvUnit implements TranslationUnit {
 
     Translator translator() {
         return translator;
+    }
+
+    @Override
+    public boolean completeInvalidation(int sourceId, int tags, int count) {
+        synchronized (lock) {
+            return commands.complete(sourceId, tags, count);
+        }
+    }
+
+    @Override
+    public void timeOutInvalidations(int tags) {
+        synchronized (lock) {
+            commands.timeOut(tags);
+        }
     }
 
     // --- events ---

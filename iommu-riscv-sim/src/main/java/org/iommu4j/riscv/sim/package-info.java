@@ -22,8 +22,8 @@
  *   <li>{@code Caches}, of {@code EntryCache} and {@code ContextCache}: what is remembered, and until when.
  *   <li>{@code RiscvUnit}: registers and events; {@code MemoryQueue} and its kinds {@code CommandQueue}, {@code
  *       FaultQueue}, {@code PageRequestQueue}; {@code Command}; {@code Interrupts}; {@code DebugTranslation}.
- *   <li>{@code RiscvMachine}, {@code RimtWriter} and {@code DeviceTreeWriter}: built-in machines; {@code RimtReader} and
- *       {@code DeviceTreeReader}: firmware of captured hosts.
+ *   <li>{@code RiscvMachine}, {@code RimtWriter} and {@code DeviceTreeWriter}: built-in machines; {@code RimtReader}
+ *       and {@code DeviceTreeReader}: firmware of captured hosts.
  *   <li>{@code RiscvTableReader} and {@code StageLister}, which list what the walks would find.
  * </ul>
  *

@@ -24,6 +24,7 @@ import static org.iommu4j.riscv.sim.Bench.ppn;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import org.iommu4j.sim.spi.InvalidationAnswer;
 import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
@@ -184,10 +185,10 @@ class RiscvQueuesTest {
     @Test
     void aDeviceThatDoesNotAnswerStopsTheNextFence() {
         bench.on();
-        bench.memory.answers = false;
+        bench.memory.answer = InvalidationAnswer.NEVER;
         long inval = 4 | 1L << 32 | 9 << 12 | 1L << 33 | (long) DEVICE << 40;
         bench.command(inval, 0x7_7800, FENCE, 0);
-        assertThat(bench.memory.messages).containsExactly("invalidate 108 9 70000 10000");
+        assertThat(bench.memory.messages).containsExactly("invalidate 108 9 70000 10000 tag 0");
         assertThat(register(CQCSR)).as("cmd_to").isEqualTo(ON | 3 | 1 << 9);
         assertThat(register(32)).isEqualTo(1);
         bench.unit.writeRegister32(CQCSR, 3 | 1 << 9);
@@ -382,7 +383,7 @@ class RiscvQueuesTest {
         msiTable(3, 0x6_0000 >>> 12 << 10);
         long answer = bench.write(0x2800_4000);
         assertThat(Translation.isConsumed(answer)).isTrue();
-        assertThat(bench.unit.consume(answer, 0x2800_4000, 5)).isZero();
+        assertThat(consume(answer, 0x2800_4000, 5)).isZero();
         assertThat(bench.memory.peek(0)).isEqualTo(1 << 5);
     }
 
@@ -393,23 +394,115 @@ class RiscvQueuesTest {
         msiTable(file >>> 9 << 7 | 3, 0x6_0000 >>> 12 << 10 | 0x21 | 1L << 60);
         long answer = bench.write(0x2800_4000);
         assertThat(Translation.isConsumed(answer)).isTrue();
-        assertThat(bench.unit.consume(answer, 0x2800_4000, 70)).isZero();
+        assertThat(consume(answer, 0x2800_4000, 70)).isZero();
         assertThat(bench.memory.peek(file + 16)).isEqualTo(1 << 6);
         assertThat(bench.memory.stored32).containsExactly("60000=421");
 
         long bigEndian = bench.write(0x2800_4004);
-        assertThat(bench.unit.consume(bigEndian, 0x2800_4004, Integer.reverseBytes(71)))
+        assertThat(consume(bigEndian, 0x2800_4004, Integer.reverseBytes(71)))
                 .isZero();
         assertThat(bench.memory.peek(file + 16)).isEqualTo(3 << 6);
         long elsewhere = bench.write(0x2800_4008);
-        bench.unit.consume(elsewhere, 0x2800_4008, 72);
-        bench.unit.consume(bench.write(0x2800_4000), 0x2800_4000, 2048);
+        consume(elsewhere, 0x2800_4008, 72);
+        consume(bench.write(0x2800_4000), 0x2800_4000, 2048);
         assertThat(bench.memory.stored32).as("discarded").hasSize(2);
         assertThat(Translation.isFault(bench.read(0x2800_4000))).isTrue();
 
         bench.memory.inject(List.of(List.of("0x50200", 8L, "dc")));
-        assertThat(bench.unit.consume(bench.write(0x2800_4000), 0x2800_4000, 1)).isEqualTo(271);
+        assertThat(consume(bench.write(0x2800_4000), 0x2800_4000, 1)).isEqualTo(271);
         assertThat(bench.faults().get(0)[0] & 0xfff).isEqualTo(271);
-        assertThatIllegalStateException().isThrownBy(() -> bench.unit.consume(Translation.consumed(0), 0x2800_4000, 1));
+        assertThatIllegalStateException().isThrownBy(() -> consume(Translation.to(0, false), 0x2800_4000, 1));
+    }
+
+    private int consume(long answer, long address, int data) {
+        return bench.unit.consume(answer, DEVICE, NO_PASID, address, WRITE, Integer.toUnsignedLong(data), 4);
+    }
+
+    @Test
+    void aMessageIsTheRequestersWhateverTheThreadAskedSince() {
+        bench.on();
+        msiTable(0x5_0200 >>> 9 << 7 | 3, 0x6_0000 >>> 12 << 10 | 0x21);
+        long answer = bench.write(0x2800_4000);
+        bench.write(0x2800_2000);
+        assertThat(consume(answer, 0x2800_4000, 5)).isZero();
+        assertThat(bench.memory.peek(0x5_0200)).isEqualTo(1 << 5);
+        assertThat(bench.memory.stored32).containsExactly("60000=21");
+    }
+
+    @Test
+    void aWriteOfAnotherSizeIsNoMessage() {
+        bench.on();
+        msiTable(0x5_0200 >>> 9 << 7 | 3, 0x6_0000 >>> 12 << 10 | 0x21);
+        long answer = bench.write(0x2800_4000);
+        assertThat(bench.unit.consume(answer, DEVICE, NO_PASID, 0x2800_4000, WRITE, 5, 8))
+                .isZero();
+        assertThat(bench.memory.peek(0x5_0200)).isZero();
+        assertThat(bench.memory.stored32).isEmpty();
+    }
+
+    @Test
+    void aFileThatCanOnlyBeReadTakesNoMessage() {
+        bench.on();
+        msiTable(0x5_0200 >>> 9 << 7 | 3, 0x6_0000 >>> 12 << 10 | 0x21);
+        bench.memory.inject(List.of(List.of("0x50200", 8L, "waf")));
+        assertThat(consume(bench.write(0x2800_4000), 0x2800_4000, 5)).isEqualTo(264);
+        assertThat(bench.memory.peek(0x5_0200)).isZero();
+    }
+
+    @Test
+    void aFenceWaitsForDevicesThatAnswerLaterInAnyOrder() {
+        bench.on();
+        bench.memory.answer = InvalidationAnswer.LATER;
+        long inval = 4 | 0x1234L << 40;
+        bench.command(inval, 0x1000, inval, 0x2000, 2 | 1L << 10 | 7L << 32, 0x5_0000 >>> 2);
+        assertThat(bench.memory.messages)
+                .containsExactly("invalidate 1234 -1 1000 1000 tag 0", "invalidate 1234 -1 2000 1000 tag 1");
+        assertThat(bench.unit.readRegister32(32)).as("cqh at the fence").isEqualTo(2);
+        assertThat(bench.unit.completeInvalidation(0x1235, 2, 1)).isFalse();
+        assertThat(bench.unit.completeInvalidation(0x1234, 2, 1)).isTrue();
+        assertThat(bench.unit.completeInvalidation(0x1234, 2, 1)).as("twice").isFalse();
+        bench.settle();
+        assertThat(bench.unit.readRegister32(32)).isEqualTo(2);
+        assertThat(bench.unit.completeInvalidation(0x1234, 1, 1)).isTrue();
+        bench.settle();
+        assertThat(bench.unit.readRegister32(32)).isEqualTo(3);
+        assertThat(bench.memory.peek(0x5_0000)).isEqualTo(7);
+    }
+
+    @Test
+    void aDeviceThatDoesNotAnswerInTimeStopsTheFence() {
+        bench.on();
+        bench.memory.answer = InvalidationAnswer.LATER;
+        bench.command(4 | 0x1234L << 40, 0x1000, 2, 0);
+        bench.unit.timeOutInvalidations(-1);
+        bench.settle();
+        assertThat(bench.unit.readRegister32(72) & 1 << 9).as("cmd_to").isNotZero();
+        assertThat(bench.unit.completeInvalidation(0x1234, 1, 1)).as("too late").isFalse();
+    }
+
+    @Test
+    void anInvalidationOfAllPasidsSaysSo() {
+        bench.on();
+        bench.command(4 | 1L << 32 | 5L << 12 | 0x1234L << 40, 0x1001);
+        assertThat(bench.memory.messages).containsExactly("invalidate 1234 5 all 1000 1000 tag 0");
+    }
+
+    @Test
+    void aWireHasTheLevelOfTheBitsThatShareIt() {
+        bench.on(); // wired, with vectors of 0
+        assertThat(bench.memory.wires).isZero();
+        bench.command(0x3ff, 0);
+        assertThat(bench.memory.wires).as("the command queue's, illegal command").isEqualTo(1);
+        bench.unit.writeRegister64(760, 0x0005);
+        assertThat(bench.memory.wires).as("moved to wire 5").isEqualTo(1 << 5);
+        bench.unit.writeRegister64(760, 0x0055);
+        bench.read(0x1000);
+        bench.settle();
+        assertThat(bench.unit.readRegister32(84)).as("ipsr: commands and faults").isEqualTo(3);
+        bench.unit.writeRegister32(72, 0x403);
+        bench.unit.writeRegister32(84, 1);
+        assertThat(bench.memory.wires).as("still for faults").isEqualTo(1 << 5);
+        bench.unit.writeRegister32(84, 2);
+        assertThat(bench.memory.wires).isZero();
     }
 }

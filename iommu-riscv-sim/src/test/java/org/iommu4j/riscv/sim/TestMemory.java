@@ -9,12 +9,11 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.iommu4j.sim.spi.AccessStatus;
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.InvalidationAnswer;
 
 /**
  * Memory of 56 bits full of zeros, with errors where a test wants them, which notes what a unit does.
- *
- * <p>A word that may be read but not written is not {@link AccessStatus#OK} when a unit asks before it writes.
- */
+ * */
 final class TestMemory implements Fabric {
     /** Kinds of errors: any access faults, reads bring corrupt data, writes fault. */
     enum Kind {
@@ -44,8 +43,11 @@ final class TestMemory implements Fabric {
     /** How many accesses there were. */
     int accesses;
 
-    /** Whether devices answer invalidation requests. */
-    boolean answers = true;
+    /** How devices answer invalidation requests. */
+    InvalidationAnswer answer = InvalidationAnswer.DONE;
+
+    /** The levels of the unit's wires, a bit each. */
+    int wires;
 
     /** Messages to devices, in order. */
     final List<String> messages = new ArrayList<>();
@@ -94,8 +96,13 @@ final class TestMemory implements Fabric {
     }
 
     @Override
+    public boolean isWritable(long address) {
+        return isMemory(address) && !has(address, Kind.AF) && !has(address, Kind.WAF);
+    }
+
+    @Override
     public AccessStatus status(long address, boolean snoop) {
-        if (!isMemory(address) || has(address, Kind.AF) || (has(address, Kind.WAF) && peek(address) != -1L)) {
+        if (!isMemory(address) || has(address, Kind.AF)) {
             return AccessStatus.ACCESS_FAULT;
         }
         return has(address, Kind.DC) ? AccessStatus.POISON : AccessStatus.OK;
@@ -142,10 +149,16 @@ final class TestMemory implements Fabric {
     }
 
     @Override
-    public boolean invalidateDevice(int sourceId, int pasid, long address, long size) {
-        messages.add("invalidate " + Integer.toHexString(sourceId) + " " + pasid + " " + Long.toHexString(address) + " "
-                + Long.toHexString(size));
-        return answers;
+    public InvalidationAnswer invalidateDevice(
+            int sourceId, int pasid, boolean global, long address, long size, int tag) {
+        messages.add("invalidate " + Integer.toHexString(sourceId) + " " + pasid + (global ? " all " : " ")
+                + Long.toHexString(address) + " " + Long.toHexString(size) + " tag " + tag);
+        return answer;
+    }
+
+    @Override
+    public void setWire(int wire, boolean high) {
+        wires = high ? wires | 1 << wire : wires & ~(1 << wire);
     }
 
     @Override

@@ -2,6 +2,8 @@
 package org.iommu4j.tck.silicon;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.iommu4j.sim.spi.InvalidationAnswer.DONE;
+import static org.iommu4j.sim.spi.InvalidationAnswer.NEVER;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -14,6 +16,7 @@ import org.iommu4j.sim.pcie.Endpoint;
 import org.iommu4j.sim.pcie.FunctionConfig;
 import org.iommu4j.sim.spi.AccessStatus;
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.InvalidationAnswer;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.tck.Ability;
@@ -165,7 +168,8 @@ public abstract class FabricContract {
         }
         Allocations.assertNone("asking for memory", () -> fabric.isMemory(word));
         Allocations.assertNone(
-                "invalidating", () -> fabric.invalidateDevice(sourceId, TranslationUnit.NO_PASID, 0, Long.MIN_VALUE));
+                "invalidating",
+                () -> fabric.invalidateDevice(sourceId, TranslationUnit.NO_PASID, false, 0, Long.MIN_VALUE, 0));
         Allocations.assertNone(
                 "answering", () -> fabric.respondToPageRequest(sourceId, TranslationUnit.NO_PASID, 0, 0));
     }
@@ -377,6 +381,39 @@ public abstract class FabricContract {
         assertThat(ways.cpu.load(ways.at(0))).as("turns that were counted").isEqualTo(3L * turns);
     }
 
+    @Test
+    @Promise("fabric-writable-1")
+    void whatIsMemoryTakesWrites(SiliconBench silicon) {
+        Ways ways = Ways.of(silicon);
+        ways.machine.poison(ways.at(2));
+        ways.machine.drainCaches();
+        for (int line : new int[] {0, 2}) {
+            assertThat(ways.fabric.isWritable(ways.at(line))).as("line %d", line).isTrue();
+        }
+        for (long outside : outside(ways)) {
+            assertThat(ways.fabric.isWritable(outside)).as("0x%x", outside).isFalse();
+        }
+    }
+
+    // Wires.
+
+    @Test
+    @Promise("fabric-wire-1")
+    void aWireKeepsItsLevel(SiliconBench silicon) {
+        Ways ways = Ways.of(silicon);
+        String unit = ways.watched.unit.spec().name();
+        for (int wire : new int[] {0, 5, 31}) {
+            assertThat(ways.machine.isWireHigh(unit, wire)).isFalse();
+            ways.fabric.setWire(wire, true);
+            assertThat(ways.machine.isWireHigh(unit, wire)).isTrue();
+        }
+        ways.fabric.setWire(5, false);
+        assertThat(ways.machine.isWireHigh(unit, 5)).isFalse();
+        assertThat(ways.machine.isWireHigh(unit, 31)).isTrue();
+        ways.machine.reset();
+        assertThat(ways.machine.isWireHigh(unit, 31)).as("after power-on").isFalse();
+    }
+
     // Devices.
 
     @Test
@@ -396,24 +433,43 @@ public abstract class FabricContract {
             assertThat(requests(watched, 0))
                     .as("requests for a page that is known")
                     .isZero();
-            assertThat(fabric.invalidateDevice(device, none, iova, granule))
+            assertThat(invalidate(fabric, device, none, iova, granule))
                     .as("a device answered")
-                    .isTrue();
+                    .isEqualTo(DONE);
             assertThat(requests(watched, 0))
                     .as("requests after an invalidation")
                     .isEqualTo(1);
             assertThat(requests(watched, 1)).as("requests for another page").isZero();
-            assertThat(fabric.invalidateDevice(device, 5, iova, granule)).isTrue();
-            assertThat(fabric.invalidateDevice(device, none, iova, 2 * granule)).isTrue();
+            assertThat(invalidate(fabric, device, 5, iova, granule)).isEqualTo(DONE);
+            assertThat(invalidate(fabric, device, none, iova, 2 * granule)).isEqualTo(DONE);
             assertThat(requests(watched, 1))
                     .as("requests after an invalidation of two pages")
                     .isEqualTo(1);
-            assertThat(fabric.invalidateDevice(device, none, 0, Long.MIN_VALUE)).isTrue();
+            assertThat(invalidate(fabric, device, none, 0, Long.MIN_VALUE)).isEqualTo(DONE);
             assertThat(requests(watched, 1))
                     .as("requests after an invalidation of all")
                     .isEqualTo(1);
-            assertThat(fabric.invalidateDevice(device, none, 0, Long.MIN_VALUE)).isTrue();
+            assertThat(invalidate(fabric, device, none, 0, Long.MIN_VALUE)).isEqualTo(DONE);
         }
+    }
+
+    private static InvalidationAnswer invalidate(Fabric fabric, int device, int pasid, long address, long size) {
+        return fabric.invalidateDevice(device, pasid, false, address, size, 0);
+    }
+
+    @Test
+    @Promise("fabric-invalidate-1")
+    @NeedsAbility(Ability.TRANSLATION_REQUESTS)
+    void aDeviceForgetsARangeOfAllPasids(SiliconBench silicon) {
+        Watched watched = Watched.on(silicon);
+        watched.map();
+        Fabric fabric = watched.unit.fabric.fabric;
+        assertThat(requests(watched, 0)).isEqualTo(1);
+        assertThat(fabric.invalidateDevice(watched.sourceId, 5, true, watched.iova(0), watched.bench.granule(), 0))
+                .isEqualTo(DONE);
+        assertThat(requests(watched, 0))
+                .as("requests after an invalidation of all PASIDs")
+                .isEqualTo(1);
     }
 
     /** Returns how many translations the first device requests to read a page. */
@@ -429,13 +485,13 @@ public abstract class FabricContract {
         Watched watched = Watched.on(silicon);
         Fabric fabric = watched.unit.fabric.fabric;
         long granule = watched.bench.granule();
-        assertThat(fabric.invalidateDevice(0xfff8, TranslationUnit.NO_PASID, 0, granule))
-                .as("a device that is not there answers")
-                .isFalse();
+        assertThat(invalidate(fabric, 0xfff8, TranslationUnit.NO_PASID, 0, granule))
+                .as("the answer of a device that is not there")
+                .isEqualTo(NEVER);
         watched.map();
-        assertThat(fabric.invalidateDevice(watched.sourceId, TranslationUnit.NO_PASID, watched.iova(0), granule))
-                .as("the first device answers")
-                .isEqualTo(silicon.traits().has(Ability.TRANSLATION_REQUESTS));
+        assertThat(invalidate(fabric, watched.sourceId, TranslationUnit.NO_PASID, watched.iova(0), granule))
+                .as("the first device's answer")
+                .isEqualTo(silicon.traits().has(Ability.TRANSLATION_REQUESTS) ? DONE : NEVER);
     }
 
     /** Uses a machine whose first device can request pages, without a driver. */

@@ -340,14 +340,60 @@ public abstract class UnitTranslationContract {
             long answer = watched.translate(address, WRITE);
             if (Translation.isConsumed(answer)) {
                 consumes = true;
-                assertThat(watched.unit.consume(answer, address, page)).isBetween(0, 0xffff);
+                assertThat(consume(watched, answer, address, page)).isBetween(0, 0xffff);
             }
         }
         assertThat(consumes).as("an ordinary page is taken by the unit").isFalse();
         long answer = watched.translate(watched.iova(0), WRITE);
         long before = digest(watched.unit);
-        assertThatThrownBy(() -> watched.unit.consume(answer, watched.iova(0), 1))
+        assertThatThrownBy(() -> consume(watched, answer, watched.iova(0), 1))
                 .isInstanceOf(IllegalStateException.class);
+        assertThat(digest(watched.unit)).isEqualTo(before);
+    }
+
+    private static int consume(Watched watched, long answer, long address, long data) {
+        return watched.unit.consume(
+                answer, watched.sourceId, TranslationUnit.NO_PASID, address, WRITE, data, Long.BYTES);
+    }
+
+    // Invalidations of devices.
+
+    /** The machine answers when its units have no other work, the newest request first. */
+    @Test
+    @Promise("unit-complete-1")
+    @NeedsAbility({Ability.TRANSLATION_REQUESTS, Ability.COMPLETION})
+    void theDriverWaitsForADeviceThatAnswersLater(SiliconBench silicon) {
+        Watched watched = Watched.on(silicon);
+        IommuDomain domain = watched.map();
+        watched.bench.answerInvalidationsLater();
+        for (int page = 0; page < 2; page++) {
+            watched.bench.requester().read(watched.iova(page), false);
+            int before = watched.unit.completions;
+            watched.bench.unmap(domain, watched.iova(page), watched.bench.granule());
+            assertThat(watched.unit.completions)
+                    .as("answers that came while the driver waited")
+                    .isGreaterThan(before);
+            watched.bench.assertBlocked(watched.iova(page));
+        }
+    }
+
+    @Test
+    @Promise("unit-complete-2")
+    void anAnswerToNothingIsRefused(SiliconBench silicon) {
+        Watched watched = Watched.on(silicon);
+        watched.map();
+        assertThat(watched.unit.completeInvalidation(watched.sourceId, 1, 1)).isFalse();
+        assertThat(watched.unit.completeInvalidation(watched.sourceId, -1, 8)).isFalse();
+    }
+
+    @Test
+    @Promise("unit-time-out-1")
+    void aTimeOutOfNothingIsIgnored(SiliconBench silicon) {
+        Watched watched = Watched.on(silicon);
+        watched.map();
+        long before = digest(watched.unit);
+        watched.unit.timeOutInvalidations(-1);
+        watched.settle();
         assertThat(digest(watched.unit)).isEqualTo(before);
     }
 

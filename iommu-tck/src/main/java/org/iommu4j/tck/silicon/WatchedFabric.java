@@ -6,6 +6,7 @@ import java.util.Collections;
 import java.util.List;
 import org.iommu4j.sim.spi.AccessStatus;
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.InvalidationAnswer;
 
 /** Passes a unit's accesses on and records them. */
 final class WatchedFabric implements Fabric {
@@ -52,6 +53,11 @@ final class WatchedFabric implements Fabric {
     }
 
     @Override
+    public boolean isWritable(long physicalAddress) {
+        return fabric.isWritable(physicalAddress);
+    }
+
+    @Override
     public AccessStatus status(long physicalAddress, boolean snoop) {
         return fabric.status(physicalAddress, snoop);
     }
@@ -83,8 +89,14 @@ final class WatchedFabric implements Fabric {
     }
 
     @Override
-    public boolean invalidateDevice(int sourceId, int pasid, long address, long size) {
-        return fabric.invalidateDevice(sourceId, pasid, address, size);
+    public InvalidationAnswer invalidateDevice(
+            int sourceId, int pasid, boolean global, long address, long size, int tag) {
+        return fabric.invalidateDevice(sourceId, pasid, global, address, size, tag);
+    }
+
+    @Override
+    public void setWire(int wire, boolean high) {
+        fabric.setWire(wire, high);
     }
 
     @Override

@@ -21,6 +21,7 @@ final class WatchedUnit implements TranslationUnit {
 
     final List<Step> steps = new ArrayList<>();
     int translationRequests;
+    int completions;
     private boolean watching;
 
     /** A register write of 4 or 8 bytes. */
@@ -121,8 +122,20 @@ final class WatchedUnit implements TranslationUnit {
     }
 
     @Override
-    public int consume(long translation, long address, long data) {
-        return unit.consume(translation, address, data);
+    public int consume(
+            long translation, int sourceId, int pasid, long address, int flags, long data, int bytes) {
+        return unit.consume(translation, sourceId, pasid, address, flags, data, bytes);
+    }
+
+    @Override
+    public boolean completeInvalidation(int sourceId, int tags, int count) {
+        completions++;
+        return unit.completeInvalidation(sourceId, tags, count);
+    }
+
+    @Override
+    public void timeOutInvalidations(int tags) {
+        unit.timeOutInvalidations(tags);
     }
 
     @Override

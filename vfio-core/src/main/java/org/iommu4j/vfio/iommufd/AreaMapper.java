@@ -28,7 +28,9 @@ final class AreaMapper {
         try {
             while (done != length) {
                 long physicalAddress = area.pages.physicalAddress(area.offset + done);
-                long run = largePages ? contiguous(area, done, physicalAddress, length) : toPageEnd(area, done, length);
+                long run = largePages
+                        ? area.pages.contiguous(area.offset + done, length - done)
+                        : toPageEnd(area, done, length);
                 IommuMapper.map(domain, area.iova + done, physicalAddress, run, area.prot | Prot.CACHE);
                 done += run;
             }
@@ -62,15 +64,6 @@ final class AreaMapper {
             gather.reset();
             return failure;
         }
-    }
-
-    private static long contiguous(IoasArea area, long from, long physicalAddress, long length) {
-        long size = toPageEnd(area, from, length);
-        while (from + size != length
-                && area.pages.physicalAddress(area.offset + from + size) == physicalAddress + size) {
-            size += toPageEnd(area, from + size, length);
-        }
-        return size;
     }
 
     private static long toPageEnd(IoasArea area, long from, long length) {

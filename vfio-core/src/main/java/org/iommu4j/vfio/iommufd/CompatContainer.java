@@ -87,13 +87,83 @@ public final class CompatContainer {
      * A group enters: makes the IOAS when there is none, and keeps the iommufd alive.
      *
      * <p>Source: {@code iommufd_vfio_compat_ioas_create}.
+     *
+     * @throws IommuException EINVAL (a group without an IOMMU has entered, ever)
      */
     public void enter() {
         synchronized (context.table) {
+            if (context.withoutIommu) {
+                throw new IommuException(Errno.EINVAL, "the iommufd serves groups without an IOMMU");
+            }
             if (context.compat == null) {
                 context.compat = context.table.add(new Ioas());
             }
             context.hold();
+        }
+    }
+
+    /**
+     * A group without an IOMMU enters; no other kind can from then on. Before 6.3 it enters as any other.
+     *
+     * <p>Source: {@code iommufd_vfio_compat_set_no_iommu}.
+     *
+     * @throws IommuException EINVAL (there is an IOAS for VFIO's calls)
+     */
+    public void enterWithoutIommu() {
+        if (!servesNoIommu()) {
+            enter();
+            return;
+        }
+        synchronized (context.table) {
+            if (context.compat != null) {
+                throw new IommuException(Errno.EINVAL, "the iommufd serves groups with an IOMMU");
+            }
+            context.withoutIommu = true;
+            context.hold();
+        }
+    }
+
+    /**
+     * A device without an IOMMU is opened: its user must not expect translation.
+     *
+     * <p>Source: {@code vfio_df_group_open}.
+     *
+     * @throws IommuException EINVAL (before 6.3), EPERM (no CAP_SYS_RAWIO, or there is an IOAS for VFIO's calls)
+     */
+    public void openWithoutIommu() {
+        if (!servesNoIommu()) {
+            throw new IommuException(Errno.EINVAL, "a device without an IOMMU can't be bound");
+        }
+        synchronized (context.table) {
+            if (!user.may(IommufdUser.Capability.SYS_RAWIO) || context.compat != null) {
+                throw new IommuException(Errno.EPERM, "no CAP_SYS_RAWIO, or an IOAS for VFIO's calls");
+            }
+        }
+    }
+
+    private boolean servesNoIommu() {
+        return context.options.noIommu() && context.rules.compatWithoutIommu();
+    }
+
+    /**
+     * An emulated device is opened: makes its access and attaches it.
+     *
+     * <p>Source: {@code vfio_iommufd_emulated_bind}, {@code vfio_iommufd_emulated_attach_ioas}.
+     *
+     * @param driver is asked to unpin what is about to be unmapped
+     * @throws IommuException ENODEV, and as {@link IommufdAccess#attach}; there is no access then
+     */
+    public IommufdAccess openEmulated(IommufdAccess.Owner driver) {
+        IommufdAccess access = IommufdAccess.create(context, driver, true);
+        boolean attached = false;
+        try {
+            access.attach(ioasId());
+            attached = true;
+            return access;
+        } finally {
+            if (!attached) {
+                access.close();
+            }
         }
     }
 
@@ -136,7 +206,7 @@ public final class CompatContainer {
     public int checkExtension(int extension) {
         return switch (extension) {
             case TYPE1, TYPE1V2, UNMAP_ALL_EXTENSION -> 1;
-            case NOIOMMU -> context.options.noIommu() ? 1 : 0;
+            case NOIOMMU -> servesNoIommu() ? 1 : 0;
             case DMA_CC -> {
                 synchronized (context.table) {
                     yield context.hwpts.allEnforced(ioas()) ? 1 : 0;
@@ -149,10 +219,21 @@ public final class CompatContainer {
     /**
      * Sets the type, as often as the user likes; type 1 allows mappings to be cut, and so has no large pages.
      *
-     * @throws IommuException EINVAL (another type, or the IOAS has mappings with large pages), ENODEV
+     * @throws IommuException EPERM (for groups without an IOMMU: no CAP_SYS_RAWIO), EINVAL (another type, a type that
+     *     the groups do not have, or the IOAS has mappings with large pages), ENODEV
      */
     public void setIommu(int type) {
-        if (type != TYPE1 && type != TYPE1V2) {
+        boolean withoutIommu;
+        synchronized (context.table) {
+            withoutIommu = context.withoutIommu;
+        }
+        if (withoutIommu && type == NOIOMMU) {
+            if (!user.may(IommufdUser.Capability.SYS_RAWIO)) {
+                throw new IommuException(Errno.EPERM, "the process lacks CAP_SYS_RAWIO");
+            }
+            return;
+        }
+        if (withoutIommu || (type != TYPE1 && type != TYPE1V2)) {
             throw new IommuException(Errno.EINVAL, "no IOMMU of type " + type);
         }
         Ioas ioas = ioas();

@@ -28,6 +28,9 @@ final class IommufdContext {
     @Nullable
     Ioas compat;
 
+    /** Whether a group without an IOMMU has entered as a container's: from then on no other can. */
+    boolean withoutIommu;
+
     private final Map<IommuGroup, DeviceGroup> groups = new HashMap<>();
     private int references = 1;
 

@@ -21,6 +21,7 @@ import org.iommu4j.release.RuleValue;
 record IommufdRules(
         Calls calls,
         boolean deviceFiles,
+        boolean compatWithoutIommu,
         boolean upgradesAtAttach,
         boolean driverAllocatesForUsers,
         boolean nestsByOwnOp,
@@ -121,6 +122,14 @@ record IommufdRules(
             ReleaseRule.of("deviceFiles", "A device has a file of its own, which is bound to an iommufd.", false, READ)
                     .since("6.6", true, INFERRED)
                     .witnessedBy("IommufdRulesTest#aDeviceHasAFileOfItsOwnSince66"),
+            ReleaseRule.of(
+                            "compatWithoutIommu",
+                            "An iommufd serves groups without an IOMMU as their container, too; before, they "
+                                    + "enter it, and their devices can't be opened.",
+                            false,
+                            INFERRED)
+                    .since("6.3", true, INFERRED, "c9a397cee9f5")
+                    .witnessedBy("CompatGroupsTest#since63AGroupWithoutAnIommuHasAnIommufdForItself"),
             ReleaseRule.of(
                             "upgradesAtAttach",
                             "A device that can be enforced asks a HWPT that does not block no-snoop to do so when it "

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio.iommufd;
 
-import java.util.Arrays;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.bits.Hex;
@@ -28,10 +27,7 @@ final class UserPages {
     private final boolean file;
     private IommufdUser user;
 
-    /** Physical address of each page, valid where {@link #uses} is above 0; null while nothing is pinned. */
-    private long[] frames = new long[0];
-
-    private int[] uses = new int[0];
+    private final PinnedRuns runs = new PinnedRuns();
     private long pinned;
 
     /**
@@ -80,33 +76,36 @@ final class UserPages {
      * @throws IommuException EFAULT, ENOMEM
      */
     synchronized void pin(long offset, long length) {
-        int first = (int) (offset >>> PAGE_SHIFT);
-        int end = (int) ((offset + length - 1) >>> PAGE_SHIFT) + 1;
-        if (frames.length == 0) {
-            if (pages > Integer.MAX_VALUE - 8) {
-                throw new IommuException(Errno.ENOMEM, pages + " pages in one mapping");
-            }
-            frames = new long[(int) pages];
-            uses = new int[(int) pages];
+        if (pages > Integer.MAX_VALUE - 8) {
+            throw new IommuException(Errno.ENOMEM, pages + " pages in one mapping");
         }
+        int first = page(offset);
+        int end = page(offset + length - 1) + 1;
         int done = first;
         try {
             while (done < end) {
-                int run = done;
-                while (run < end && uses[run] == 0 && run - done < BATCH) {
-                    run++;
-                }
-                if (run == done) {
-                    uses[done++]++;
+                int run = runs.find(done);
+                int next;
+                if (run >= 0) {
+                    next = Math.min(end, runs.end(run));
+                    runs.use(done, next);
                 } else {
-                    pinRun(done, run - done);
-                    done = run;
+                    next = Math.min(end, done + BATCH);
+                    if (-1 - run < runs.size()) {
+                        next = Math.min(next, runs.first(-1 - run));
+                    }
+                    pinRun(done, next - done);
                 }
+                done = next;
             }
         } catch (RuntimeException failure) {
             unpin((long) first << PAGE_SHIFT, (long) (done - first) << PAGE_SHIFT, false);
             throw failure;
         }
+    }
+
+    private static int page(long offset) {
+        return (int) (offset >>> PAGE_SHIFT);
     }
 
     private void pinRun(int first, int count) {
@@ -126,8 +125,7 @@ final class UserPages {
             }
             throw failure;
         }
-        System.arraycopy(batch, 0, frames, first, count);
-        Arrays.fill(uses, first, first + count, 1);
+        runs.add(first, batch);
         pinned += count;
     }
 
@@ -136,29 +134,46 @@ final class UserPages {
         if (length == 0) {
             return;
         }
-        int first = (int) (offset >>> PAGE_SHIFT);
-        int end = (int) ((offset + length - 1) >>> PAGE_SHIFT) + 1;
-        long freed = 0;
-        for (int i = first; i < end; i++) {
-            if (uses[i] == 0) {
-                throw new IllegalStateException("page " + i + " of " + pages + " is not pinned");
-            }
-            if (--uses[i] == 0) {
-                memory.unpin(frames[i], dirty && writable);
-                freed++;
-            }
+        int first = page(offset);
+        int end = page(offset + length - 1) + 1;
+        if (!runs.has(first, end)) {
+            throw new IllegalStateException("pages " + first + " to " + (end - 1) + " of " + pages + " are not pinned");
         }
+        boolean written = dirty && writable;
+        int freed = runs.release(first, end, frame -> memory.unpin(frame, written));
         accounting.uncharge(user, freed);
         pinned -= freed;
-        if (pinned == 0) {
-            frames = new long[0];
-            uses = new int[0];
-        }
     }
 
     /** Returns the physical address of a byte whose page is pinned. */
-    long physicalAddress(long offset) {
-        return frames[(int) (offset >>> PAGE_SHIFT)] + (offset & (PAGE_SIZE - 1));
+    synchronized long physicalAddress(long offset) {
+        int page = page(offset);
+        return runs.frame(run(page), page) + (offset & (PAGE_SIZE - 1));
+    }
+
+    /** Returns how many bytes from one on, at most so many, have contiguous physical addresses; all are pinned. */
+    synchronized long contiguous(long offset, long length) {
+        int run = run(page(offset));
+        while (true) {
+            int end = runs.end(run);
+            long bytes = ((long) end << PAGE_SHIFT) - offset;
+            if (bytes >= length) {
+                return length;
+            }
+            long after = runs.frame(run, end);
+            run++;
+            if (run == runs.size() || runs.first(run) != end || runs.frame(run, end) != after) {
+                return bytes;
+            }
+        }
+    }
+
+    private int run(int page) {
+        int run = runs.find(page);
+        if (run < 0) {
+            throw new IllegalStateException("page " + page + " of " + pages + " is not pinned");
+        }
+        return run;
     }
 
     /**

@@ -41,6 +41,7 @@ public final class Type1Iommu {
     /** Keep the mappings, and take only their virtual addresses back. Source: {@code VFIO_DMA_UNMAP_FLAG_VADDR}. */
     public static final int UNMAP_VADDR = 1 << 2;
 
+    private final Type1Version version;
     private final boolean v2;
     private final ProcessMemory opener;
     private final Type1Options options;
@@ -58,15 +59,16 @@ public final class Type1Iommu {
     /**
      * Makes an IOMMU without groups.
      *
-     * @param v2 whether unmap refuses to split a mapping (TYPE1v2), or removes every mapping that starts in its range
-     *     (TYPE1)
+     * @param version how unmap treats a range that cuts a mapping, and whether domains are made for nesting
      * @param opener the process whose memory is mapped, pinned and charged, unless a call names another
      * @param options the limits and rules
      */
-    public Type1Iommu(boolean v2, ProcessMemory opener, Type1Options options) {
+    public Type1Iommu(Type1Version version, ProcessMemory opener, Type1Options options) {
+        Objects.requireNonNull(version, "version");
         Objects.requireNonNull(opener, "opener");
         Objects.requireNonNull(options, "options");
-        this.v2 = v2;
+        this.version = version;
+        this.v2 = version != Type1Version.TYPE1;
         this.opener = opener;
         this.options = options;
         this.mapper = new Type1Mapper(domains, pages);
@@ -80,8 +82,8 @@ public final class Type1Iommu {
      *
      * <p>Source: {@code vfio_iommu_type1_attach_group}.
      *
-     * @throws IommuException EBUSY (a mapping has no virtual address now), EINVAL (the group is already in, it does not
-     *     fit its own domain, or its unit or its devices do not allow an existing mapping), EPERM (its interrupts are
+     * @throws IommuException EBUSY (a mapping has no virtual address now), EINVAL (the group is already in, its driver
+     *     makes no domain for {@link Type1Version#NESTING}, it does not fit its own domain, or its unit or its devices do not allow an existing mapping), EPERM (its interrupts are
      *     not isolated), and as {@link org.iommu4j.Iommu#allocate}, {@link IommuGroup#attach} and {@link
      *     IommuMapper#map}; where the container had emulated groups only, also as {@link #map}
      */
@@ -95,6 +97,9 @@ public final class Type1Iommu {
         Type1Domain fresh = new Type1Domain(device.iommu().allocate(DomainType.UNMANAGED, device));
         IommuDomain attachedTo = null;
         try {
+            if (version == Type1Version.NESTING) {
+                throw new IommuException(Errno.EINVAL, device.iommu().vendor() + " makes no domain for nesting");
+            }
             attach(group, fresh.domain);
             attachedTo = fresh.domain;
             IovaRanges narrowed = rangesWith(fresh, group);
@@ -367,13 +372,23 @@ public final class Type1Iommu {
             written.checkPage("unmap", iova, size, bitmap);
         }
         long last = all ? -1L : iova + (size - 1);
-        if (v2 && !all && mappings.cuts(iova, last)) {
+        boolean empty = !all && last == -1L && !options.unmapsToTheEnd();
+        if (v2 && !all && (empty ? cutsBelowTheEnd(iova) : mappings.cuts(iova, last))) {
             throw Refusal.of(Errno.EINVAL, "unmap", iova, size, "the range cuts a mapping");
         }
-        if (!all && last == -1L && !options.unmapsToTheEnd()) {
+        if (empty) {
             return 0;
         }
         return addresses ? takeAddressesBack(iova, last) : remove(iova, last, bitmap);
+    }
+
+    /**
+     * Returns whether an address is inside a mapping that ends before the address space does: the end of the others is
+     * 0 to Linux, which finds nothing in them.
+     */
+    private boolean cutsBelowTheEnd(long iova) {
+        DmaMapping there = mappings.overlapping(iova, iova);
+        return there != null && there.iova != iova && there.last() != -1L;
     }
 
     private long remove(long iova, long last, @Nullable VfioBitmap bitmap) {

@@ -103,7 +103,8 @@ final class Type1Mapper {
     /**
      * Maps all mappings in a new domain: as the first domain has them, or where there is none, after pinning them.
      *
-     * <p>After a failure what was pinned here is unpinned; the rest is freed with the new domain.
+     * <p>After a failure what was pinned here is unpinned; the rest is freed with the new domain. A page that the first
+     * domain lost is a bug of the model, and refused as one; Linux warns and passes over it.
      */
     void replay(Iterable<DmaMapping> mappings, Type1Domain target) {
         List<DmaMapping> pinned = new ArrayList<>();

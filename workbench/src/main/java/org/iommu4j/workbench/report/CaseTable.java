@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.report;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.host.Printable;
 import org.iommu4j.workbench.scenario.Outcome;
 import picocli.CommandLine.Help.ColorScheme;
 
 /** Cases by machines: a row a case, a column a machine, then what each case is about. */
 public final class CaseTable {
+    /** As wide as the longest pair of releases. */
+    private static final int RELEASES = "5.19-posted to 5.19-posted".length();
+
     private final ColorScheme colors;
 
     /** Makes a table in a terminal's colours. */
@@ -32,12 +37,72 @@ public final class CaseTable {
                             .filter(outcome -> outcome.linux().equals(release))
                             .toList());
         }
+        end(text, outcomes);
+        return text.toString();
+    }
+
+    /** Returns for each case and machine the answers, each with the releases that give it. */
+    public String byReleases(List<Outcome> outcomes) {
+        Map<String, Map<String, List<Outcome>>> cases = new LinkedHashMap<>();
+        int machines = 0;
+        for (Outcome outcome : outcomes) {
+            cases.computeIfAbsent(outcome.caseName(), unused -> new LinkedHashMap<>())
+                    .computeIfAbsent(outcome.machine(), unused -> new ArrayList<>())
+                    .add(outcome);
+            machines = Math.max(machines, outcome.machine().length());
+        }
+        StringBuilder text = new StringBuilder();
+        for (Map.Entry<String, Map<String, List<Outcome>>> story : cases.entrySet()) {
+            text.append(Printable.line(story.getKey())).append('\n');
+            for (Map.Entry<String, List<Outcome>> row : story.getValue().entrySet()) {
+                String machine = row.getKey();
+                List<Outcome> answers = row.getValue();
+                for (int from = 0, to; from < answers.size(); from = to) {
+                    to = from + 1;
+                    while (to < answers.size() && cell(answers.get(to)).equals(cell(answers.get(from)))) {
+                        to++;
+                    }
+                    String first = answers.get(from).linux().toString();
+                    String last = answers.get(to - 1).linux().toString();
+                    text.append("  ")
+                            .append(pad(machine, machines))
+                            .append("  ")
+                            .append(pad(first.equals(last) ? first : first + " to " + last, RELEASES))
+                            .append("  ")
+                            .append(Paint.verdict(colors, answers.get(from), cell(answers.get(from))))
+                            .append('\n');
+                    machine = "";
+                }
+            }
+        }
+        text.append('\n');
+        end(text, outcomes);
+        return text.toString();
+    }
+
+    /** Says what each case is about, and which answers are not as their pages expect. */
+    private void end(StringBuilder text, List<Outcome> outcomes) {
         Map<String, String> about = new LinkedHashMap<>();
         outcomes.forEach(outcome -> about.put(outcome.caseName(), outcome.about()));
         int width = about.keySet().stream().mapToInt(String::length).max().orElse(0);
         about.forEach((name, words) ->
-                text.append(pad(name, width)).append("  ").append(words).append('\n'));
-        return text.toString();
+                text.append(pad(name, width)).append("  ").append(Printable.line(words)).append('\n'));
+        for (Outcome outcome : outcomes) {
+            String difference = outcome.unexpected();
+            if (difference != null) {
+                text.append("not as its page expects: ")
+                        .append(outcome.caseName())
+                        .append(" on ")
+                        .append(outcome.machine())
+                        .append(", Linux ")
+                        .append(outcome.linux())
+                        .append(": ")
+                        .append(cell(outcome))
+                        .append(", ")
+                        .append(difference)
+                        .append('\n');
+            }
+        }
     }
 
     private void table(StringBuilder text, LinuxRelease release, List<Outcome> outcomes) {

@@ -52,6 +52,7 @@ public final class JsonReport {
                 .put("noSnoopSent", outcome.noSnoopSent())
                 .put("noSnoopBlocked", outcome.noSnoopBlocked())
                 .put("noSnoopPassed", outcome.noSnoopPassed());
+        node.put("unexpected", outcome.unexpected());
         ArrayNode staleReads = node.putArray("staleReads");
         for (StaleRead read : outcome.staleReads()) {
             staleReads

@@ -39,10 +39,14 @@ public final class TextReport {
                 .append(": ")
                 .append(Paint.verdict(colors, outcome, headline(outcome)))
                 .append('\n');
-        text.append("  ").append(outcome.about()).append('\n');
+        text.append("  ").append(Printable.line(outcome.about())).append('\n');
         String refusal = outcome.refusal();
         if (refusal != null) {
             sentence(text, "  ", Printable.line(refusal));
+        }
+        String difference = outcome.unexpected();
+        if (difference != null) {
+            sentence(text, "  ", "This is not as the case's page expects: " + difference + ".");
         }
         text.append('\n');
         decision(text, outcome.decision());

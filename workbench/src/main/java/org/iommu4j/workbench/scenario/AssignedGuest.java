@@ -2,112 +2,217 @@
 package org.iommu4j.workbench.scenario;
 
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
+import java.util.Optional;
 import org.iommu4j.kvm.KvmVfioDevice;
 import org.iommu4j.kvm.VirtualMachine;
+import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.UserProcess;
 import org.iommu4j.sim.verdict.Owner;
-import org.iommu4j.vfio.VfioContainer;
-import org.iommu4j.vfio.VfioDevice;
-import org.iommu4j.vfio.VfioExtension;
+import org.iommu4j.vfio.VfioFile;
 import org.iommu4j.vfio.VfioGroup;
-import org.iommu4j.vfio.type1.DomainState;
+import org.jspecify.annotations.Nullable;
 
 /**
- * A virtual machine with devices assigned to it by VFIO, set up as a VMM does.
+ * A virtual machine with devices assigned to it, and its VMM.
  *
- * <p>Order: the group enters the container, the container gets its IOMMU (which decides about no-snoop), guest memory
- * is mapped, the group is added to KVM, the device is opened, the vCPU enters the guest.
+ * <p>A VMM's order for a device: {@link #attach} (the device's DMA is translated; here no-snoop is decided about),
+ * {@link #tellKvm}, {@link #open}. {@link #hotAdd} does all three, {@link #hotRemove} the reverse.
  */
 public final class AssignedGuest implements AutoCloseable {
-    private static final int BUFFER_BYTES = 4096;
+    private static final int PAGE = 4096;
 
     private final Scenario scenario;
     private final Owner owner;
     private final UserProcess vmm;
-    private final VfioContainer container;
-    private final KvmVfioDevice kvmVfio;
+    private final Assignment assignment;
     private final VirtualMachine vm;
-    private final GuestCpu cpu;
-    private final Map<VfioDevice, VfioGroup> devices = new LinkedHashMap<>();
+    private final KvmVfioDevice kvmVfio;
+    private final List<GuestCpu> cpus = new ArrayList<>();
+    private final List<PciAddress> devices = new ArrayList<>();
 
-    AssignedGuest(Scenario scenario, PciAddress first) {
+    /**
+     * Makes one.
+     *
+     * @param first the device that is attached before the virtual machine is made, null for none
+     */
+    AssignedGuest(Scenario scenario, Owner owner, AssignedBy by, @Nullable PciAddress first) {
         this.scenario = scenario;
-        owner = scenario.newGuest();
+        this.owner = owner;
         vmm = scenario.newGuestMemory();
-        container = scenario.vfio().openContainer(vmm);
-        VfioGroup group = scenario.openGroup(first);
-        group.setContainer(container);
-        container.setIommu(VfioExtension.TYPE1V2_IOMMU);
-        container.map(
-                Scenario.IOVA,
-                Scenario.VMM_ADDRESS,
-                Scenario.GUEST_BYTES,
-                VfioContainer.MAP_READ | VfioContainer.MAP_WRITE);
+        assignment = switch (by) {
+            case TYPE1 -> new Type1Assignment(scenario, vmm);
+            case IOMMUFD -> new IommufdAssignment(scenario, vmm);
+            case COMPAT -> new CompatAssignment(scenario, vmm);
+            case BARE -> new BareAssignment(scenario, vmm);
+        };
+        assignment.map(Scenario.IOVA, Scenario.VMM_ADDRESS, Scenario.GUEST_BYTES);
+        if (first != null) {
+            attach(first);
+        }
         vm = scenario.newMachine(vmm);
-        cpu = scenario.newGuestCpu(vm, owner);
         kvmVfio = vm.createVfioDevice();
-        scenario.decides(this::decision, this::domains);
-        open(group, first);
+    }
+
+    /**
+     * Makes a vCPU on a CPU.
+     *
+     * @param label how the trace names it
+     * @param cpu the CPU's number
+     */
+    public GuestCpu createCpu(String label, int cpu) {
+        scenario.owns(owner, label);
+        GuestCpu made = new GuestCpu(
+                scenario.machine().trace(), vm.createVcpu(scenario.processors().get(cpu)), label);
+        cpus.add(made);
+        return made;
+    }
+
+    /** Has a device's DMA translated by the virtual machine's container, IOAS or domain. */
+    public void attach(PciAddress device) {
+        assignment.attach(device);
+        belongsToGuest(device);
+    }
+
+    /** Attaches a device, or moves it, to a HWPT that {@link #allocateHwpt} made. */
+    public void attachTo(String hwpt, PciAddress device) {
+        assignment.attachTo(hwpt, device);
+        belongsToGuest(device);
+    }
+
+    private void belongsToGuest(PciAddress device) {
+        if (!devices.contains(device)) {
+            devices.add(device);
+            scenario.owns(owner, device.toString());
+        }
+    }
+
+    /** Makes a HWPT for a device, which is bound for that. */
+    public void allocateHwpt(String name, PciAddress device) {
+        assignment.allocateHwpt(name, device);
+    }
+
+    /** Ends the translation of a device, which goes back to the host. */
+    public void detach(PciAddress device) {
+        assignment.detach(device);
+        devices.remove(device);
+        scenario.owns(Owner.HOST, device.toString());
+    }
+
+    /** Adds a device's file to KVM, unless the way of assignment has none. */
+    public void tellKvm(PciAddress device) {
+        assignment.file(device).filter(scenario.wiring()::addsToKvm).ifPresent(file -> {
+            kvmVfio.addFile(file);
+            scenario.note(name(file, device) + " is added to KVM: "
+                    + (file.enforcedCoherent() ? "coherent" : "not coherent, WBINVD will be executed"));
+        });
+    }
+
+    /** Deletes a device's file from KVM. */
+    public void untellKvm(PciAddress device) {
+        assignment.file(device).ifPresent(file -> {
+            kvmVfio.deleteFile(file);
+            scenario.note(name(file, device) + " is deleted from KVM, for which DMA is now "
+                    + (vm.noncoherentDma() ? "not coherent" : "coherent"));
+        });
+    }
+
+    private static String name(VfioFile file, PciAddress device) {
+        return file instanceof VfioGroup group ? "group " + group.id() : "device " + device;
+    }
+
+    /** Opens a device. */
+    public void open(PciAddress device) {
+        assignment.open(device);
+    }
+
+    /** Closes a device. */
+    public void close(PciAddress device) {
+        assignment.close(device);
+    }
+
+    /** Attaches a device, tells KVM of it and opens it. */
+    public void hotAdd(PciAddress device) {
+        attach(device);
+        tellKvm(device);
+        open(device);
+    }
+
+    /** Closes a device, tells KVM and detaches it. */
+    public void hotRemove(PciAddress device) {
+        close(device);
+        untellKvm(device);
+        detach(device);
     }
 
     /** Adds a second device, with its group, to the container that the first is in. */
     public void add(PciAddress second) {
-        VfioGroup group = scenario.openGroup(second);
-        group.setContainer(container);
-        open(group, second);
-    }
-
-    private void open(VfioGroup group, PciAddress address) {
-        if (scenario.wiring().addsToKvm(group)) {
-            kvmVfio.addFile(group);
-            scenario.note("group " + group.id() + " is added to KVM: "
-                    + (group.enforcedCoherent() ? "coherent" : "not coherent, WBINVD will be executed"));
-        }
-        devices.put(group.openDevice(address), group);
-        scenario.owns(owner, address.toString());
+        hotAdd(second);
     }
 
     /**
-     * Returns an assigned device with a buffer page of its own. The guest runs from here on, if it did not before.
+     * Returns an assigned device with a buffer page of its own, in the hands of the first vCPU. That runs from here on,
+     * if it did not before.
      *
      * @param page 0 to the pages of guest memory
      */
     public GuestDevice device(PciAddress address, int page) {
-        cpu.enterOnce();
-        long guestAddress = Scenario.GUEST_ADDRESS + (long) page * BUFFER_BYTES;
-        long iova = Scenario.IOVA + (long) page * BUFFER_BYTES;
-        scenario.note("buffer of " + address + ": GPA 0x" + Long.toHexString(guestAddress) + " for the guest, IOVA 0x"
-                + Long.toHexString(iova) + " for the device, HPA 0x" + Long.toHexString(vm.translate(guestAddress))
-                + " in memory");
-        return new GuestDevice(
-                cpu, scenario.machine().endpoint(address), assigned(address).config(), guestAddress, iova);
-    }
-
-    private VfioDevice assigned(PciAddress address) {
-        for (VfioDevice device : devices.keySet()) {
-            if (device.id().equals(address)) {
-                return device;
-            }
+        if (!devices.contains(address)) {
+            throw new IllegalArgumentException("the guest has no device " + address);
         }
-        throw new IllegalArgumentException("the guest has no device " + address);
+        GuestCpu cpu = cpus.get(0);
+        cpu.enterOnce();
+        long guestAddress = Scenario.GUEST_ADDRESS + (long) page * PAGE;
+        long iova = Scenario.IOVA + (long) page * PAGE;
+        noteBuffer("buffer of " + address, page);
+        return new GuestDevice(cpu, scenario.machine().endpoint(address), config(address), guestAddress, iova);
     }
 
-    /** The vCPU enters the guest again, on the CPU where it is, after an exit to the VMM. */
-    public void enter() {
-        cpu.enter();
+    /** Puts the three addresses of a page of guest memory into the timeline. */
+    public void noteBuffer(String name, int page) {
+        long guestAddress = Scenario.GUEST_ADDRESS + (long) page * PAGE;
+        scenario.note(name + ": GPA 0x" + Long.toHexString(guestAddress) + " for the guest, IOVA 0x"
+                + Long.toHexString(Scenario.IOVA + (long) page * PAGE) + " for the device, HPA 0x"
+                + Long.toHexString(vm.translate(guestAddress)) + " in memory");
+    }
+
+    /** Returns a device's configuration space as the guest has it. */
+    public ConfigSpace config(PciAddress device) {
+        return assignment.config(device);
     }
 
     /**
-     * The host's scheduler moves the vCPU while it is in the guest.
+     * Gives the virtual machine a page that was another process', the next one after those that it has.
+     *
+     * @param from the process, which loses the page
+     * @param address where it has it
+     * @param page the number that the page gets, from {@link Scenario#GUEST_PAGES} on
+     */
+    public void takeOver(UserProcess from, long address, int page) {
+        long frame = from.translate(address);
+        from.free(address, 1);
+        long offset = (long) page * PAGE;
+        long taken = vmm.allocate(Scenario.VMM_ADDRESS + offset, 1, true);
+        if (taken != frame) {
+            throw new IllegalStateException("the VMM got another page than the one that was freed");
+        }
+        vm.addMemory(page, Scenario.GUEST_ADDRESS + offset, PAGE, Scenario.VMM_ADDRESS + offset);
+        assignment.map(Scenario.IOVA + offset, Scenario.VMM_ADDRESS + offset, PAGE);
+    }
+
+    /** The first vCPU enters the guest again, on the CPU where it is, after an exit to the VMM. */
+    public void enter() {
+        cpus.get(0).enter();
+    }
+
+    /**
+     * The host's scheduler moves the first vCPU while it is in the guest.
      *
      * @param target the number of the CPU
      */
     public void moveTo(int target) {
-        cpu.moveTo(scenario.processors().get(target));
+        cpus.get(0).moveTo(scenario.processors().get(target));
     }
 
     /** Returns the virtual machine. */
@@ -115,41 +220,28 @@ public final class AssignedGuest implements AutoCloseable {
         return vm;
     }
 
-    /** Returns the container. */
-    public VfioContainer container() {
-        return container;
-    }
-
     /** Ends the virtual machine: its devices and its memory go back to the host, as they are. */
     @Override
     public void close() {
+        kvmVfio.close();
         vm.close();
-        devices.forEach((device, group) -> {
-            group.closeDevice(device);
-            group.close();
-            scenario.owns(Owner.HOST, device.id().toString());
-        });
+        devices.forEach(device -> scenario.owns(Owner.HOST, device.toString()));
         devices.clear();
-        container.close();
+        assignment.end();
         vmm.free(Scenario.VMM_ADDRESS, Scenario.GUEST_PAGES);
     }
 
-    private Decision decision() {
-        Enforcement enforcement = Enforcement.NOT_ASKED;
-        for (DomainState state : container.domains()) {
-            if (state.devices().contains(scenario.device())) {
-                enforcement = Enforcement.valueOf(state.enforcement().name());
-            }
-        }
-        return Decision.of(enforcement, container.checkExtension(VfioExtension.DMA_CC_IOMMU) == 1, vm);
+    /** Returns what was decided about a device and this virtual machine. */
+    public Decision decision(PciAddress device) {
+        Optional<Enforcement> enforcement = domains().stream()
+                .filter(domain -> domain.devices().contains(device))
+                .map(DomainOutcome::enforceCacheCoherency)
+                .findFirst();
+        return Decision.of(enforcement.orElse(Enforcement.NOT_ASKED), assignment.dmaCc(), vm);
     }
 
-    private List<DomainOutcome> domains() {
-        List<DomainOutcome> outcomes = new ArrayList<>();
-        for (DomainState state : container.domains()) {
-            outcomes.add(new DomainOutcome(
-                    state.devices(), Enforcement.valueOf(state.enforcement().name())));
-        }
-        return outcomes;
+    /** Returns the domains of its devices. */
+    public List<DomainOutcome> domains() {
+        return assignment.domains();
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.scenario;
 
+import java.util.Optional;
+
 /** A story that runs on any machine. Implementations have no state. */
 public interface Case {
     /** Returns the name by which people run it: lower-case words joined by hyphens. */
@@ -20,4 +22,14 @@ public interface Case {
      * @throws org.iommu4j.IommuException when the system refuses
      */
     void run(Scenario scenario);
+
+    /**
+     * Returns how the outcome of a run differs from what the case expects on its machine under its release; empty where
+     * it does not, or nothing is expected.
+     *
+     * @param scenario the machine after the run
+     */
+    default Optional<String> unexpected(Outcome outcome, Scenario scenario) {
+        return Optional.empty();
+    }
 }

@@ -140,6 +140,7 @@ public final class CaseRunner {
     private static Outcome judge(Case story, Scenario scenario, String machine) {
         NotApplicable reason = null;
         Errno errno = null;
+        boolean refused = false;
         String refusal = null;
         Trace trace = scenario.machine().trace();
         int begin = trace.size();
@@ -150,6 +151,13 @@ public final class CaseRunner {
                 throw e;
             }
             errno = e.errno();
+            refused = true;
+            refusal = e.getMessage();
+        } catch (RequestRefusedException e) {
+            if (hasDma(trace, begin)) {
+                throw e;
+            }
+            refused = true;
             refusal = e.getMessage();
         } catch (NotApplicableException e) {
             if (hasDma(trace, begin)) {
@@ -160,7 +168,7 @@ public final class CaseRunner {
         }
         Timeline timeline = Timeline.of(trace, begin);
         Findings findings = CoherenceChecker.check(scenario.machine(), timeline::number, scenario::ownerOf);
-        return new Outcome(
+        Outcome outcome = new Outcome(
                 story.name(),
                 story.about(),
                 scenario.release(),
@@ -169,7 +177,7 @@ public final class CaseRunner {
                         .device(scenario.device())
                         .map(device -> device.iommu().vendor())
                         .orElse(null),
-                reason != null ? Verdict.NOT_APPLICABLE : errno != null ? Verdict.REFUSED : findings.verdict(),
+                reason != null ? Verdict.NOT_APPLICABLE : refused ? Verdict.REFUSED : findings.verdict(),
                 reason,
                 findings.blame(),
                 errno,
@@ -180,12 +188,15 @@ public final class CaseRunner {
                 findings.noSnoopBlocked(),
                 findings.noSnoopPassed(),
                 findings.staleReads(),
-                timeline.entries());
+                timeline.entries(),
+                null);
+        return outcome.withUnexpected(story.unexpected(outcome, scenario).orElse(null));
     }
 
     private static boolean hasDma(Trace trace, int begin) {
         for (int event = begin; event < trace.size(); event++) {
-            if (trace.kind(event) == TraceKind.DMA_READ || trace.kind(event) == TraceKind.DMA_WRITE) {
+            if ((trace.kind(event) == TraceKind.DMA_READ || trace.kind(event) == TraceKind.DMA_WRITE)
+                    && !trace.has(event, Trace.FAULT)) {
                 return true;
             }
         }

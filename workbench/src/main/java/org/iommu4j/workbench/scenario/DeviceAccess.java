@@ -5,7 +5,7 @@ import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.sim.pcie.Endpoint;
 
 /** Requests of a device that the case expects to be let through. */
-final class DeviceAccess {
+public final class DeviceAccess {
     private static final int COMMAND = 4;
     private static final int BUS_MASTER = 1 << 2;
     private static final int DEVICE_CONTROL = 8;
@@ -13,24 +13,26 @@ final class DeviceAccess {
 
     private DeviceAccess() {}
 
-    static long read(Endpoint endpoint, long iova, boolean noSnoop) {
+    /** Reads a word; a refusal by the IOMMU is a bug of the driver or the unit. */
+    public static long read(Endpoint endpoint, long iova, boolean noSnoop) {
         long value = endpoint.read(iova, noSnoop);
         check(endpoint, iova, "read");
         return value;
     }
 
-    static void write(Endpoint endpoint, long iova, long value, boolean noSnoop) {
+    /** Writes a word; a refusal by the IOMMU is a bug of the driver or the unit. */
+    public static void write(Endpoint endpoint, long iova, long value, boolean noSnoop) {
         endpoint.write(iova, value, noSnoop);
         check(endpoint, iova, "write");
     }
 
     /** A driver has its device send requests. */
-    static void enableBusMaster(ConfigSpace config) {
+    public static void enableBusMaster(ConfigSpace config) {
         config.write(COMMAND, 2, config.read(COMMAND, 2) | BUS_MASTER);
     }
 
     /** A device without a PCI Express capability has no such control and never sends no-snoop. */
-    static void enableNoSnoop(ConfigSpace config, boolean enable) {
+    public static void enableNoSnoop(ConfigSpace config, boolean enable) {
         int capability = config.findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS);
         if (capability != 0) {
             int control = config.read(capability + DEVICE_CONTROL, 2);

@@ -7,7 +7,7 @@ import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.trace.Trace;
 
 /** A guest's vCPU in a scenario: what the guest does on it is recorded under its label, with what the guest wished. */
-final class GuestCpu {
+public final class GuestCpu {
     private final Trace trace;
     private final Vcpu vcpu;
     private final String label;
@@ -25,27 +25,33 @@ final class GuestCpu {
     }
 
     /** Enters the guest, for the first time or again after an exit to the VMM. */
-    void enter() {
+    public void enter() {
         entered = true;
         vcpu.loadOn(vcpu.processor());
         trace.note(label + " enters the guest on cpu" + vcpu.processor().id());
     }
 
     /** Enters the guest unless it did already. */
-    void enterOnce() {
+    public void enterOnce() {
         if (!entered) {
             enter();
         }
     }
 
     /** Continues, inside the guest, on another CPU. */
-    void moveTo(Processor target) {
+    public void moveTo(Processor target) {
         vcpu.loadOn(target);
         trace.note(label + " moves to cpu" + target.id());
     }
 
+    /** Is taken off its CPU while it is in the guest, and put there again. */
+    public void preempt() {
+        vcpu.loadOn(vcpu.processor());
+        trace.note(label + " is preempted on cpu" + vcpu.processor().id());
+    }
+
     /** Stores a word at a guest physical address, which the guest has mapped with a type. */
-    void store(long guestAddress, long value, MemoryType mapped) {
+    public void store(long guestAddress, long value, MemoryType mapped) {
         trace.initiator(label, mapped);
         try {
             vcpu.store(guestAddress, value, mapped);
@@ -55,7 +61,7 @@ final class GuestCpu {
     }
 
     /** Loads a word from a guest physical address, which the guest has mapped with a type. */
-    long load(long guestAddress, MemoryType mapped) {
+    public long load(long guestAddress, MemoryType mapped) {
         trace.initiator(label, mapped);
         try {
             return vcpu.load(guestAddress, mapped);
@@ -64,14 +70,35 @@ final class GuestCpu {
         }
     }
 
-    /** Executes WBINVD. */
-    void wbinvd() {
+    /** Flushes a line. */
+    public void clflush(long guestAddress) {
         trace.initiator(label);
         try {
-            trace.guestWbinvd();
-            vcpu.wbinvd();
+            vcpu.clflush(guestAddress);
         } finally {
             trace.initiator("");
         }
+    }
+
+    /** Executes WBINVD; nothing comes between its two steps. */
+    public void wbinvd() {
+        beginWbinvd();
+        endWbinvd();
+    }
+
+    /** Executes the first step of WBINVD: caches are flushed. Until the second one only the scheduler acts. */
+    public void beginWbinvd() {
+        trace.initiator(label);
+        try {
+            trace.guestWbinvd();
+            vcpu.beginWbinvd();
+        } finally {
+            trace.initiator("");
+        }
+    }
+
+    /** Executes the second step: KVM forgets the CPUs that it flushed. */
+    public void endWbinvd() {
+        vcpu.endWbinvd();
     }
 }

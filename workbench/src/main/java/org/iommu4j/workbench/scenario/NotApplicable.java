@@ -11,6 +11,8 @@ public enum NotApplicable {
     NO_DRIVER,
     /** A driver that the machine needs is not built for the release. */
     RELEASE_NOT_BUILT,
-    /** The machine has no IOMMU in use, no endpoint behind one, or no second one in a group of its own. */
+    /** The release has no iommufd, or none with device files. */
+    RELEASE_LACKS,
+    /** The machine has no IOMMU in use, no endpoint behind one, or not the devices or CPUs that the case names. */
     MACHINE_LACKS
 }

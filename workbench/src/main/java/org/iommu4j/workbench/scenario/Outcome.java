@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
  * @param verdict the verdict
  * @param reason why the case is not applicable, null when it is
  * @param blame the part that broke the contract, null when none did
- * @param errno the errno of a refusal by the system, null when there was none
+ * @param errno the errno of a refusal by the system, null when there was none or the IOMMU refused a request
  * @param refusal the message of a refusal or of the reason, null when there is neither
  * @param decision the decisions about the case's device, null when there were none
  * @param domains the domains of the case's devices
@@ -29,6 +29,7 @@ import org.jspecify.annotations.Nullable;
  * @param noSnoopPassed of these, how many went past the caches
  * @param staleReads reads that did not see the last write
  * @param timeline the events, in order
+ * @param unexpected how the outcome differs from what the case expects, null when it does not or nothing is expected
  */
 public record Outcome(
         String caseName,
@@ -47,7 +48,8 @@ public record Outcome(
         int noSnoopBlocked,
         int noSnoopPassed,
         List<StaleRead> staleReads,
-        List<TimelineEntry> timeline) {
+        List<TimelineEntry> timeline,
+        @Nullable String unexpected) {
     /** Copies the lists. */
     public Outcome {
         domains = List.copyOf(domains);
@@ -80,7 +82,31 @@ public record Outcome(
                 0,
                 0,
                 List.of(),
-                List.of());
+                List.of(),
+                null);
+    }
+
+    /** Returns this outcome as one that differs from what the case expects; null for one that does not. */
+    Outcome withUnexpected(@Nullable String difference) {
+        return new Outcome(
+                caseName,
+                about,
+                linux,
+                machine,
+                vendor,
+                verdict,
+                reason,
+                blame,
+                errno,
+                refusal,
+                decision,
+                domains,
+                noSnoopSent,
+                noSnoopBlocked,
+                noSnoopPassed,
+                staleReads,
+                timeline,
+                difference);
     }
 
     /** Returns whether the answer is a bad one: wrong or leaked data. */

@@ -16,27 +16,26 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.Prot;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.core.IommuGroup;
-import org.iommu4j.core.IommuMapper;
 import org.iommu4j.device.DeviceId;
-import org.iommu4j.dma.DmaApi;
-import org.iommu4j.dma.DmaDevice;
 import org.iommu4j.kvm.KvmOptions;
-import org.iommu4j.kvm.Vcpu;
 import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.platform.ProcessMemory;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.UserProcess;
-import org.iommu4j.sim.pcie.Endpoint;
 import org.iommu4j.sim.verdict.Owner;
 import org.iommu4j.vfio.Vfio;
+import org.iommu4j.vfio.VfioDevice;
 import org.iommu4j.vfio.VfioGroup;
 import org.iommu4j.vfio.VfioOptions;
+import org.iommu4j.vfio.iommufd.Iommufd;
+import org.iommu4j.vfio.iommufd.IommufdOptions;
+import org.iommu4j.vfio.iommufd.IommufdUser;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -56,7 +55,10 @@ public final class Scenario {
     public static final long VMM_ADDRESS = 0x7f00_0000_0000L;
 
     /** Pages of guest memory. */
-    static final int GUEST_PAGES = 16;
+    public static final int GUEST_PAGES = 16;
+
+    /** The first release with iommufd. */
+    private static final LinuxRelease FIRST_IOMMUFD = new LinuxRelease(6, 2);
 
     private static final int PAGE = 4096;
 
@@ -75,7 +77,8 @@ public final class Scenario {
     /** Owners by initiator and by the first event for which they apply; any other initiator belongs to the host. */
     private final Map<String, NavigableMap<Integer, Owner>> owners = new TreeMap<>();
 
-    private final Set<DeviceId> onVfio = new TreeSet<>();
+    private final Map<DeviceId, VfioDevice> onVfio = new TreeMap<>();
+    private final Set<DeviceId> notOnVfio = new TreeSet<>();
     private int guests;
     private @Nullable Supplier<Decision> decision;
     private Supplier<List<DomainOutcome>> domains = List::of;
@@ -141,53 +144,27 @@ public final class Scenario {
      * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs run no guests
      */
     public AssignedGuest assign(PciAddress address) {
-        return new AssignedGuest(this, address);
+        Owner owner = newOwner("vm" + guests++);
+        AssignedGuest guest = new AssignedGuest(this, owner, AssignedBy.TYPE1, address);
+        // On another CPU than the host's. The first machine's is vcpu0 to people.
+        guest.createCpu((guests == 1 ? "" : owner.name() + ".") + "vcpu0", 1 % processors.size());
+        decides(() -> guest.decision(device), guest::domains);
+        guest.tellKvm(address);
+        guest.open(address);
+        return guest;
     }
 
     /**
-     * Assigns a device to a new virtual machine as a careless VMM would: without enforcement, and unknown to KVM.
+     * Makes a virtual machine without vCPUs, of which KVM knows no device yet.
      *
-     * @return the device in the guest's hands, no-snoop enabled
-     * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs run no guests
+     * @param name its name, which its data carry
+     * @param first a device that is attached before the virtual machine is made, null for none
+     * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs run no guests; RELEASE_LACKS when the release
+     *     has no such way
      */
-    public GuestDevice assignUnreported(PciAddress address) {
-        Owner owner = newGuest();
-        IommuGroup group = groupOf(address);
-        group.claimDmaOwner(this);
-        IommuDomain domain = newDomain(address);
-        AttachResult result = group.attach(domain);
-        if (!result.attached()) {
-            throw new IommuException(Errno.EINVAL, address + " can't use a domain of its own: " + result.reason());
-        }
-        UserProcess vmm = newGuestMemory();
-        long[] frame = new long[1];
-        for (long offset = 0; offset < GUEST_BYTES; offset += PAGE) {
-            vmm.pin(VMM_ADDRESS + offset, 1, true, frame);
-            IommuMapper.map(domain, IOVA + offset, frame[0], PAGE, Prot.READ_WRITE | Prot.CACHE);
-        }
-        VirtualMachine vm = newMachine(vmm);
-        GuestCpu cpu = newGuestCpu(vm, owner);
-        owns(owner, address.toString());
-        decides(
-                () -> Decision.of(Enforcement.NOT_ASKED, null, vm),
-                () -> List.of(new DomainOutcome(List.of(address), Enforcement.NOT_ASKED)));
-        cpu.enter();
-        Endpoint endpoint = machine.endpoint(address);
-        return new GuestDevice(cpu, endpoint, endpoint.config(), GUEST_ADDRESS, IOVA);
-    }
-
-    /** Binds a kernel driver that uses the DMA API on the device's default domain. It needs no KVM. */
-    public HostDriver bindHostDriver(PciAddress address) {
-        DmaDevice dma = new DmaApi(core, machine.memory(0), machine.frames()).bind(address);
-        decides(
-                () -> new Decision(Enforcement.NOT_ASKED, null, null, null, null),
-                () -> List.of(new DomainOutcome(List.of(address), Enforcement.NOT_ASKED)));
-        return new HostDriver(machine, machine.endpoint(address), dma);
-    }
-
-    /** Makes a domain of a kernel user's own and moves a device to it from its default domain. */
-    public SharedDomain shareDomain(PciAddress first) {
-        return new SharedDomain(this, first);
+    public AssignedGuest newGuest(String name, AssignedBy by, @Nullable PciAddress first) {
+        guests++;
+        return new AssignedGuest(this, newOwner(name), by, first);
     }
 
     /** Puts a remark into the timeline. */
@@ -200,22 +177,17 @@ public final class Scenario {
         return wiring;
     }
 
-    /** Returns the CPUs that virtual machines may use. */
-    List<Processor> processors() {
+    /** Returns the CPUs, as virtual machines and the host use them. */
+    public List<Processor> processors() {
         return processors;
     }
 
-    /**
-     * Makes an owner of the next virtual machine.
-     *
-     * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs run no guests
-     */
-    Owner newGuest() {
+    private Owner newOwner(String name) {
         if (processors.get(0).virtualization() == HardwareVirtualization.NONE) {
             throw new NotApplicableException(
                     NotApplicable.NEEDS_KVM_X86, "the machine's CPUs have neither VMX nor SVM, so they run no guests");
         }
-        return Owner.guest("vm" + guests++);
+        return Owner.guest(name);
     }
 
     /** Makes a virtual machine whose memory is a VMM's. */
@@ -225,44 +197,67 @@ public final class Scenario {
         return vm;
     }
 
-    /**
-     * Makes a virtual machine's vCPU, on another CPU than the host's. The first machine's is {@code vcpu0} to people.
-     */
-    GuestCpu newGuestCpu(VirtualMachine vm, Owner owner) {
-        Vcpu vcpu = vm.createVcpu(processors.get(1 % processors.size()));
-        String label = (guests == 1 ? "" : owner.name() + ".") + "vcpu" + vcpu.id();
-        owns(owner, label);
-        return new GuestCpu(machine.trace(), vcpu, label);
-    }
-
     /** Sets the owner for whom an initiator of the trace acts from now on. */
-    void owns(Owner owner, String who) {
+    public void owns(Owner owner, String who) {
         owners.computeIfAbsent(who, unused -> new TreeMap<>())
                 .put(machine.trace().size(), owner);
     }
 
     /** Sets the source of the decisions, which is read when the case is over. */
-    void decides(Supplier<Decision> newDecision, Supplier<List<DomainOutcome>> newDomains) {
+    public void decides(Supplier<Decision> newDecision, Supplier<List<DomainOutcome>> newDomains) {
         decision = newDecision;
         domains = newDomains;
     }
 
     /** Makes a VMM's process with guest memory at {@link #VMM_ADDRESS}. */
     UserProcess newGuestMemory() {
-        UserProcess process = machine.newProcess(GUEST_PAGES, false);
+        UserProcess process = machine.newProcess(2L * GUEST_PAGES, false);
         process.allocate(VMM_ADDRESS, GUEST_PAGES, true);
         return process;
+    }
+
+    /** Keeps a function from {@link #openGroup}: it has no driver, or one that is not VFIO's. */
+    public void keepFromVfio(PciAddress address) {
+        notOnVfio.add(address);
     }
 
     /** Binds all functions of a device's group to VFIO, where they stay, and opens the group. */
     VfioGroup openGroup(PciAddress address) {
         IommuGroup group = groupOf(address);
         for (IommuDevice member : group.devices()) {
-            if (!isBridge(member.id()) && onVfio.add(member.id())) {
-                vfio.register(member.id());
+            if (!isBridge(member.id()) && !notOnVfio.contains(member.id())) {
+                bindToVfio(member.id());
             }
         }
         return vfio.openGroup(group.id());
+    }
+
+    /** Binds a function to VFIO, where it stays. */
+    public VfioDevice bindToVfio(DeviceId id) {
+        return onVfio.computeIfAbsent(id, vfio::register);
+    }
+
+    /**
+     * Opens an iommufd.
+     *
+     * @throws NotApplicableException RELEASE_LACKS when the release has none of this kind
+     */
+    Iommufd openIommufd(ProcessMemory vmm, AssignedBy by) {
+        boolean has = by == AssignedBy.IOMMUFD
+                ? Iommufd.hasDeviceFiles(release())
+                : release().compareTo(FIRST_IOMMUFD) >= 0;
+        if (!has) {
+            throw new NotApplicableException(
+                    NotApplicable.RELEASE_LACKS,
+                    "Linux " + release() + " has no iommufd" + (by == AssignedBy.IOMMUFD ? " with device files" : ""));
+        }
+        IommufdOptions options = IommufdOptions.DEFAULT
+                .withRelease(release())
+                .withAllowUnsafeInterrupts(kernel.allowUnsafeInterrupts());
+        IommufdUser user = IommufdUser.root(vmm);
+        return by == AssignedBy.IOMMUFD
+                ? Iommufd.open(options, user)
+                : Iommufd.openVfioContainer(options, user);
     }
 
     /**
@@ -270,7 +265,7 @@ public final class Scenario {
      *
      * @throws IommuException ENODEV when no IOMMU translates for it
      */
-    IommuGroup groupOf(PciAddress address) {
+    public IommuGroup groupOf(PciAddress address) {
         return core.group(address)
                 .orElseThrow(() -> new IommuException(Errno.ENODEV, "no IOMMU translates for " + address));
     }
@@ -286,9 +281,21 @@ public final class Scenario {
     }
 
     /** Makes a domain for a device, of its own driver. */
-    IommuDomain newDomain(PciAddress address) {
+    public IommuDomain newDomain(PciAddress address) {
         IommuDevice its = iommuDevice(address);
         return its.iommu().allocate(DomainType.UNMANAGED, its);
+    }
+
+    /**
+     * Moves a device's group from its default domain, or from a blocked state, to a domain.
+     *
+     * @throws IommuException EINVAL when they do not fit; and as {@link IommuGroup#attach}
+     */
+    public void attach(PciAddress address, IommuDomain domain) {
+        AttachResult result = groupOf(address).attach(domain);
+        if (!result.attached()) {
+            throw new IommuException(Errno.EINVAL, address + " can't join the domain: " + result.reason());
+        }
     }
 
     /** Returns whether a function is a bridge, which VFIO leaves to its own driver. */

@@ -2,7 +2,7 @@
 package org.iommu4j.workbench.scenario;
 
 import org.iommu4j.platform.Processor;
-import org.iommu4j.vfio.VfioGroup;
+import org.iommu4j.vfio.VfioFile;
 
 /**
  * The wiring between the parts of a scenario: by default direct.
@@ -19,8 +19,8 @@ public interface Wiring {
         return cpu;
     }
 
-    /** Returns whether the VMM adds a group that it assigns to KVM. */
-    default boolean addsToKvm(VfioGroup group) {
+    /** Returns whether the VMM adds a file of what it assigns to KVM. */
+    default boolean addsToKvm(VfioFile file) {
         return true;
     }
 }

@@ -11,7 +11,7 @@ import org.iommu4j.sim.verdict.Blame;
 import org.iommu4j.sim.verdict.StaleRead;
 import org.iommu4j.sim.verdict.Verdict;
 import org.iommu4j.spi.IommuVendors;
-import org.iommu4j.vfio.VfioGroup;
+import org.iommu4j.vfio.VfioFile;
 import org.junit.jupiter.api.Test;
 
 /** What a case can do with virtual machines: vCPUs that move, types of memory, several guests. */
@@ -20,7 +20,7 @@ class AssignedGuestTest {
 
     private static final Wiring SILENT_VMM = new Wiring() {
         @Override
-        public boolean addsToKvm(VfioGroup group) {
+        public boolean addsToKvm(VfioFile file) {
             return false;
         }
     };
@@ -133,7 +133,7 @@ class AssignedGuestTest {
         private boolean first = true;
 
         @Override
-        public boolean addsToKvm(VfioGroup group) {
+        public boolean addsToKvm(VfioFile file) {
             boolean told = !first;
             first = false;
             return told;

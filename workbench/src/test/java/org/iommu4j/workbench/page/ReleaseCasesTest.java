@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.iommu4j.workbench.cases;
+package org.iommu4j.workbench.page;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

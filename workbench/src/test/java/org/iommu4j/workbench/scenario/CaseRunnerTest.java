@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.iommu4j.workbench.cases;
+package org.iommu4j.workbench.scenario;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
@@ -32,13 +32,6 @@ import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.VendorContext;
 import org.iommu4j.workbench.Workbench;
 import org.iommu4j.workbench.report.JsonReport;
-import org.iommu4j.workbench.scenario.Case;
-import org.iommu4j.workbench.scenario.CaseRunner;
-import org.iommu4j.workbench.scenario.Decision;
-import org.iommu4j.workbench.scenario.NotApplicable;
-import org.iommu4j.workbench.scenario.NotApplicableException;
-import org.iommu4j.workbench.scenario.Outcome;
-import org.iommu4j.workbench.scenario.Scenario;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -112,6 +105,27 @@ class CaseRunnerTest {
         assertNotApplicable(outcome, NotApplicable.NO_DRIVER, "no vendor claims its firmware tables [VIOT]");
         assertThat(outcome.vendor()).isNull();
         assertThat(JsonReport.of(outcome)).contains("\"vendor\" : null");
+    }
+
+    /** Linux's driver of RISC-V units reads RIMT since 6.18, and a device tree before. */
+    @Test
+    void aDriverThatFindsNoUnitByItsFirmwareIsNoDriver() {
+        CaseRunner runner = new CaseRunner(workbench.machines(), IommuVendors.load());
+        Case story = workbench.caseNamed("guest-no-snoop");
+        MachineDescription acpi = workbench.machines().named("riscv");
+        assertNotApplicable(
+                runner.run(story, acpi, LinuxRelease.named("6.17")),
+                NotApplicable.NO_DRIVER,
+                "driver riscv of Linux 6.17 finds no unit by its firmware tables [RIMT]");
+        assertNotApplicable(
+                runner.run(story, acpi, LinuxRelease.named("6.12")),
+                NotApplicable.RELEASE_NOT_BUILT,
+                "driver riscv is not built for Linux 6.12");
+        for (Outcome outcome : List.of(
+                runner.run(story, acpi, LinuxRelease.named("6.18")),
+                runner.run(story, workbench.machines().named("riscv-dt"), LinuxRelease.named("6.13")))) {
+            assertNotApplicable(outcome, NotApplicable.NEEDS_KVM_X86, "neither VMX nor SVM");
+        }
     }
 
     /** A vendor whose driver is built from a release on. */

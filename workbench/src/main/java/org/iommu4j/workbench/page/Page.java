@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.page;
+
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.iommu4j.LinuxRelease;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A case as it is written.
+ *
+ * @param file the file from which it was read, for messages
+ * @param name the case's name
+ * @param about what it is about, in one line
+ * @param story the mechanism in some sentences, null for none
+ * @param sources where it comes from
+ * @param fixedBy the change that ended it, null for none
+ * @param actors the actors by their names, in order
+ * @param memory the pages of memory by their names, in order
+ * @param steps the steps, in order
+ * @param expectations what is expected; the first that fits a machine and a release holds
+ */
+public record Page(
+        String file,
+        String name,
+        String about,
+        @Nullable String story,
+        List<String> sources,
+        @Nullable String fixedBy,
+        Map<String, Actor> actors,
+        Map<String, Memory> memory,
+        List<Step> steps,
+        List<Expectation> expectations) {
+    /** Copies what can change; the maps keep their order. */
+    public Page {
+        sources = List.copyOf(sources);
+        actors = Collections.unmodifiableMap(new LinkedHashMap<>(actors));
+        memory = Collections.unmodifiableMap(new LinkedHashMap<>(memory));
+        steps = List.copyOf(steps);
+        expectations = List.copyOf(expectations);
+    }
+
+    /**
+     * A page of memory, 4 KiB, all zeros at first.
+     *
+     * @param owner the actor that has it: a virtual machine, a process, a domain, a device with a kernel driver
+     * @param then the virtual machine that gets it later, null for none
+     */
+    public record Memory(String owner, @Nullable String then) {}
+
+    /** Returns the expectation for a machine and a release; empty when none fits. */
+    public Optional<Expectation> expectation(String machine, LinuxRelease release) {
+        return expectations.stream()
+                .filter(each -> each.fits(machine, release))
+                .findFirst();
+    }
+}

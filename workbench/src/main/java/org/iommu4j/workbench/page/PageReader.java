@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.page;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.iommu4j.Errno;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.host.InputException;
+import org.iommu4j.sim.verdict.Blame;
+import org.iommu4j.sim.verdict.Verdict;
+import org.iommu4j.workbench.page.Actor.Kind;
+import org.iommu4j.workbench.page.Page.Memory;
+import org.iommu4j.workbench.scenario.AssignedBy;
+import org.iommu4j.workbench.scenario.NotApplicable;
+import org.jspecify.annotations.Nullable;
+import org.snakeyaml.engine.v2.nodes.Node;
+import org.snakeyaml.engine.v2.nodes.NodeTuple;
+
+/**
+ * Reads pages.
+ *
+ * <p>A wrong one is refused with file, line and column, and with the words that are allowed there. The form alone is
+ * checked here, as {@code docs/case.schema.json} has it; {@link References} checks that names are of something.
+ */
+public final class PageReader {
+    /** The pattern of a case's and of a machine's name. */
+    static final String HYPHENED = "[a-z0-9]+(-[a-z0-9]+)*";
+
+    /** Actors that need not be declared. */
+    static final Map<String, Actor> ALWAYS = Map.of(
+            "vmm", new Actor.Always(Kind.VMM),
+            "scheduler", new Actor.Always(Kind.SCHEDULER),
+            "hardware", new Actor.Always(Kind.HARDWARE));
+
+    private static final int LONGEST_ABOUT = 110;
+    private static final int LAST_CPU = 63;
+    private static final String RELEASE = "v[0-9]{1,3}\\.[0-9]{1,3}(-posted)?|5\\.19-posted";
+    private static final Pattern WRONG =
+            Pattern.compile("(?:(" + Verb.NAME + ") (?:reads|loads)|memory holds) (" + Verb.VALUE + ")");
+
+    private final String file;
+    private final YamlNodes yaml;
+
+    private PageReader(String file) {
+        this.file = file;
+        yaml = new YamlNodes(file);
+    }
+
+    /**
+     * Reads a file.
+     *
+     * @throws InputException when it can't be read, is longer than 1 MiB, or is no page
+     */
+    public static Page read(Path file) {
+        try (InputStream stream = Files.newInputStream(file)) {
+            return read(file.toString(), stream.readNBytes(YamlNodes.MAX_BYTES + 1));
+        } catch (IOException e) {
+            throw new InputException(file + ": no page can be read there (" + e.getClass().getSimpleName() + ")", e);
+        }
+    }
+
+    /**
+     * Reads a text.
+     *
+     * @param file the file's name, for messages
+     * @throws InputException when it is no page
+     */
+    public static Page read(String file, byte[] text) {
+        return new PageReader(file).page(text);
+    }
+
+    private Page page(byte[] text) {
+        Node root = yaml.root(text);
+        Map<String, Node> fields = yaml.fields(
+                root,
+                "a page",
+                List.of("case", "about", "actors", "memory", "steps", "expect"),
+                List.of("story", "sources", "fixed-by"));
+        String name = yaml.text(
+                field(fields, "case"), "the case's name: lower-case words joined by hyphens", HYPHENED);
+        Node about = field(fields, "about");
+        if (yaml.text(about, "what the case is about").length() > LONGEST_ABOUT) {
+            throw yaml.refused(about, "more than " + LONGEST_ABOUT + " characters, expected one line");
+        }
+        References references = new References(yaml);
+        actors(field(fields, "actors"), references);
+        memory(field(fields, "memory"), references);
+        List<Step> steps = new ArrayList<>();
+        for (Node step : some(field(fields, "steps"), "steps")) {
+            steps.add(step(step, references));
+        }
+        List<Expectation> expectations = new ArrayList<>();
+        for (Node each : some(field(fields, "expect"), "expectations")) {
+            expectations.add(expectation(each, references));
+        }
+        Node story = fields.get("story");
+        Node sources = fields.get("sources");
+        List<String> origins = new ArrayList<>();
+        if (sources != null) {
+            for (Node source : yaml.list(sources, "sources")) {
+                origins.add(yaml.text(source, "a source"));
+            }
+        }
+        Node fixedBy = fields.get("fixed-by");
+        return new Page(
+                file,
+                name,
+                yaml.text(about, "what the case is about"),
+                story == null ? null : yaml.text(story, "the story"),
+                origins,
+                fixedBy == null ? null : yaml.text(fixedBy, "the change that ended it"),
+                references.actors(),
+                references.memory(),
+                steps,
+                expectations);
+    }
+
+    private List<Node> some(Node node, String words) {
+        List<Node> list = yaml.list(node, words);
+        if (list.isEmpty()) {
+            throw yaml.refused(node, "an empty list, expected " + words);
+        }
+        return list;
+    }
+
+    private static Node field(Map<String, Node> fields, String key) {
+        Node node = fields.get(key);
+        if (node == null) {
+            throw new IllegalStateException("a required field " + key + " was not checked");
+        }
+        return node;
+    }
+
+    // Actors and memory.
+
+    private void actors(Node node, References references) {
+        Map<String, NodeTuple> entries = yaml.mapping(node, "actors");
+        entries.forEach((name, entry) -> {
+            yaml.text(entry.getKeyNode(), "a name of lower-case letters, digits and hyphens", Verb.NAME);
+            references.declare(name, entry.getKeyNode(), actor(entry.getValueNode()), entry.getValueNode());
+        });
+        references.checkActors();
+    }
+
+    private Actor actor(Node node) {
+        Map<String, NodeTuple> keys = yaml.mapping(node, "an actor");
+        if (keys.containsKey("device")) {
+            Map<String, Node> fields =
+                    yaml.fields(node, "a device", List.of("device"), List.of("vm", "in", "driver", "no-snoop"));
+            Node noSnoop = fields.get("no-snoop");
+            Node driver = fields.get("driver");
+            return new Actor.Device(
+                    yaml.constant(field(fields, "device"), "a device of the machine", words(Actor.Which.values())),
+                    name(fields.get("vm"), "a virtual machine"),
+                    name(fields.get("in"), "a domain"),
+                    driver == null
+                            ? Actor.Driver.VFIO_PCI
+                            : yaml.constant(driver, "a driver", words(Actor.Driver.values())),
+                    noSnoop != null && yaml.truth(noSnoop, "whether it uses no-snoop"));
+        }
+        if (keys.containsKey("process")) {
+            Map<String, Node> fields = yaml.fields(node, "a process", List.of("process", "cpu"), List.of());
+            return new Actor.Process(
+                    yaml.text(field(fields, "process"), "the owner of its data", Verb.NAME), cpu(fields));
+        }
+        if (keys.containsKey("host")) {
+            Map<String, Node> fields = yaml.fields(node, "a CPU of the host", List.of("host", "cpu"), List.of());
+            alwaysTrue(field(fields, "host"), "host");
+            return new Actor.Host(cpu(fields));
+        }
+        if (keys.containsKey("domain")) {
+            alwaysTrue(field(yaml.fields(node, "a domain", List.of("domain"), List.of()), "domain"), "domain");
+            return new Actor.Domain();
+        }
+        if (keys.containsKey("by")) {
+            Map<String, Node> fields = yaml.fields(node, "a virtual machine", List.of("by"), List.of());
+            return new Actor.Vm(yaml.constant(field(fields, "by"), "a way to assign", words(AssignedBy.values())));
+        }
+        if (keys.containsKey("vm") || keys.containsKey("cpu")) {
+            Map<String, Node> fields = yaml.fields(node, "a vCPU", List.of("vm", "cpu"), List.of());
+            return new Actor.Vcpu(yaml.text(field(fields, "vm"), "a virtual machine", Verb.NAME), cpu(fields));
+        }
+        throw yaml.refused(
+                node,
+                "no kind of actor, expected the keys of one: {vm, cpu} a vCPU, {device} a device, {by} a virtual"
+                        + " machine, {host, cpu} the kernel on a CPU, {process, cpu} a process, {domain} a domain");
+    }
+
+    private int cpu(Map<String, Node> fields) {
+        return yaml.number(field(fields, "cpu"), "a CPU", LAST_CPU);
+    }
+
+    private void alwaysTrue(Node node, String key) {
+        if (!yaml.truth(node, key)) {
+            throw yaml.refused(node, "'false', expected " + key + ": true");
+        }
+    }
+
+    private @Nullable String name(@Nullable Node node, String words) {
+        return node == null ? null : yaml.text(node, words, Verb.NAME);
+    }
+
+    private void memory(Node node, References references) {
+        yaml.mapping(node, "memory").forEach((name, entry) -> {
+            yaml.text(entry.getKeyNode(), "a name of lower-case letters, digits and hyphens", Verb.NAME);
+            Map<String, Node> fields =
+                    yaml.fields(entry.getValueNode(), "a page of memory", List.of("of"), List.of("then"));
+            references.declareMemory(
+                    name,
+                    new Memory(
+                            yaml.text(field(fields, "of"), "its owner", Verb.NAME),
+                            name(fields.get("then"), "a virtual machine")),
+                    entry.getValueNode());
+        });
+    }
+
+    /** Returns constants by their names in pages: lower case, joined by hyphens. */
+    private static <E extends Enum<E>> Map<String, E> words(E[] constants) {
+        Map<String, E> words = new LinkedHashMap<>();
+        for (E constant : constants) {
+            words.put(constant.name().toLowerCase(Locale.ROOT).replace('_', '-'), constant);
+        }
+        return words;
+    }
+
+    /** Returns constants by their names. */
+    private static <E extends Enum<E>> Map<String, E> names(E[] constants) {
+        Map<String, E> names = new LinkedHashMap<>();
+        for (E constant : constants) {
+            names.put(constant.name(), constant);
+        }
+        return names;
+    }
+
+    // Steps.
+
+    private Step step(Node node, References references) {
+        Map<String, NodeTuple> entries = yaml.mapping(node, "a step");
+        if (entries.size() != 1) {
+            throw yaml.refused(node, entries.size() + " actors in a step, expected one, as in '- vcpu0: wbinvd'");
+        }
+        NodeTuple entry = entries.values().iterator().next();
+        String name = yaml.text(entry.getKeyNode(), "an actor's name", Verb.NAME);
+        Node action = entry.getValueNode();
+        String words = yaml.text(action, "what the actor does");
+        Kind kind = references.kindOf(name, entry.getKeyNode());
+        boolean known = false;
+        for (Verb verb : Verb.values()) {
+            Optional<List<String>> arguments = verb.match(words);
+            known |= arguments.isPresent();
+            if (arguments.isPresent() && verb.kinds().contains(kind)) {
+                Step step = new Step(name, verb, arguments.get(), YamlNodes.line(node));
+                return references.checked(step, action);
+            }
+        }
+        throw yaml.refused(
+                action,
+                YamlNodes.shown(action) + " is no step" + (known ? " of " + kind.words() : "") + "; " + kind.words()
+                        + " can: " + Verb.formsOf(kind));
+    }
+
+    // Expectations.
+
+    private Expectation expectation(Node node, References references) {
+        Map<String, Node> fields = yaml.fields(
+                node,
+                "an expectation",
+                List.of("verdict"),
+                List.of("machines", "since", "until", "reason", "blame", "errno", "wrong"));
+        List<String> machines = new ArrayList<>();
+        Node listed = fields.get("machines");
+        if (listed != null) {
+            for (Node machine : some(listed, "machines")) {
+                machines.add(yaml.text(machine, "a machine's name", HYPHENED));
+            }
+        }
+        Node reason = fields.get("reason");
+        Node blame = fields.get("blame");
+        Node errno = fields.get("errno");
+        LinuxRelease since = release(fields.get("since"));
+        Node last = fields.get("until");
+        LinuxRelease until = release(last);
+        if (last != null && since != null && until != null && since.compareTo(until) > 0) {
+            throw yaml.refused(last, YamlNodes.shown(last) + " is before 'since', expected a later release");
+        }
+        return new Expectation(
+                machines,
+                since,
+                until,
+                yaml.constant(field(fields, "verdict"), "a verdict", names(Verdict.values())),
+                reason == null ? null : yaml.constant(reason, "a reason", names(NotApplicable.values())),
+                blame == null ? null : yaml.constant(blame, "a part to blame", names(Blame.values())),
+                errno == null ? null : yaml.constant(errno, "an errno", names(Errno.values())),
+                wrong(fields.get("wrong"), references));
+    }
+
+    private @Nullable LinuxRelease release(@Nullable Node node) {
+        if (node == null) {
+            return null;
+        }
+        String text = yaml.text(node, "a release as it is tagged, such as v6.10", RELEASE);
+        try {
+            return LinuxRelease.named(text.startsWith("v") ? text.substring(1) : text);
+        } catch (IllegalArgumentException e) {
+            throw yaml.refused(node, String.valueOf(e.getMessage()));
+        }
+    }
+
+    private Expectation.@Nullable Wrong wrong(@Nullable Node node, References references) {
+        if (node == null) {
+            return null;
+        }
+        String text = yaml.text(node, "a wrong read");
+        Matcher matcher = WRONG.matcher(text);
+        if (!matcher.matches()) {
+            throw yaml.refused(
+                    node,
+                    YamlNodes.shown(node)
+                            + ", expected 'ACTOR reads VALUE', 'ACTOR loads VALUE' or 'memory holds VALUE'");
+        }
+        String actor = matcher.group(1);
+        if (actor != null) {
+            references.kindOf(actor, node);
+        }
+        return new Expectation.Wrong(actor, value(matcher.group(2)));
+    }
+
+    /** Returns the number that a word of {@link Verb#VALUE} is. */
+    static long value(String text) {
+        return text.startsWith("0x") ? Long.parseUnsignedLong(text.substring(2), 16) : Long.parseLong(text);
+    }
+}

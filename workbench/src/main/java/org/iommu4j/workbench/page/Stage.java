@@ -1,0 +1,593 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.page;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.iommu4j.IommuException;
+import org.iommu4j.dma.DmaApi;
+import org.iommu4j.dma.DmaDevice;
+import org.iommu4j.dma.DmaDirection;
+import org.iommu4j.host.InputException;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
+import org.iommu4j.platform.Architecture;
+import org.iommu4j.platform.MemoryType;
+import org.iommu4j.platform.Processor;
+import org.iommu4j.sim.machine.Machine;
+import org.iommu4j.sim.machine.UserProcess;
+import org.iommu4j.sim.pcie.Endpoint;
+import org.iommu4j.sim.verdict.Owner;
+import org.iommu4j.workbench.page.Page.Memory;
+import org.iommu4j.workbench.scenario.AssignedGuest;
+import org.iommu4j.workbench.scenario.Decision;
+import org.iommu4j.workbench.scenario.DeviceAccess;
+import org.iommu4j.workbench.scenario.DomainOutcome;
+import org.iommu4j.workbench.scenario.Enforcement;
+import org.iommu4j.workbench.scenario.GuestCpu;
+import org.iommu4j.workbench.scenario.NotApplicable;
+import org.iommu4j.workbench.scenario.NotApplicableException;
+import org.iommu4j.workbench.scenario.RequestRefusedException;
+import org.iommu4j.workbench.scenario.Scenario;
+import org.iommu4j.workbench.scenario.UnexpectedFaultException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A page's actors on a machine.
+ *
+ * <p>First processes get their memory, then kernel drivers, kernel users' domains and virtual machines with their
+ * devices are set up, in the order in which the page has them; vCPUs enter the guest. Then the steps follow.
+ */
+final class Stage {
+    private static final int PAGE = 4096;
+
+    /** Where processes have their pages. */
+    private static final long PROCESS_ADDRESS = 0x5500_0000_0000L;
+
+    /**
+     * Where a page of memory is.
+     *
+     * @param number its number among its owner's pages
+     * @param physical its physical address; it stays there
+     * @param iova its address for devices that reach it
+     */
+    private record Place(int number, long physical, long iova) {}
+
+    private final Page page;
+    private final Scenario scenario;
+    private final Machine machine;
+    private final Map<String, PciAddress> devices = new LinkedHashMap<>();
+    private final Map<String, Place> places = new LinkedHashMap<>();
+    private final Map<String, UserProcess> processes = new LinkedHashMap<>();
+    private final Map<String, KernelDomain> domains = new LinkedHashMap<>();
+    private final Map<String, AssignedGuest> guests = new LinkedHashMap<>();
+    private final Map<String, GuestCpu> vcpus = new LinkedHashMap<>();
+    private final List<PciAddress> ofKernelDrivers = new ArrayList<>();
+
+    /** A device's virtual machine at the moment. */
+    private final Map<String, String> users = new LinkedHashMap<>();
+
+    /** The type with which a virtual machine has a page of memory mapped, where that is not write-back. */
+    private final Map<String, MemoryType> types = new LinkedHashMap<>();
+
+    private boolean hasDma;
+    private int given;
+
+    Stage(Page page, Scenario scenario) {
+        this.page = page;
+        this.scenario = scenario;
+        machine = scenario.machine();
+    }
+
+    /** Returns the name under which an actor is in the trace. */
+    static String label(Page page, Scenario scenario, String actor) {
+        return page.actors().get(actor) instanceof Actor.Device device
+                ? address(device, scenario).toString()
+                : actor;
+    }
+
+    void run() {
+        setUp();
+        for (Step step : page.steps()) {
+            try {
+                act(step);
+            } catch (UnexpectedFaultException e) {
+                throw new UnexpectedFaultException(place(step) + e.getMessage());
+            } catch (IllegalArgumentException e) {
+                throw new InputException(place(step) + e.getMessage(), e);
+            } catch (IommuException | NotApplicableException | RequestRefusedException e) {
+                if (hasDma) {
+                    throw new InputException(
+                            place(step) + "refused after DMA, so that there is no one answer: " + e.getMessage(), e);
+                }
+                throw e;
+            }
+        }
+    }
+
+    private String place(Step step) {
+        return page.file() + ":" + step.line() + ": ";
+    }
+
+    // Setting up.
+
+    private void setUp() {
+        checkCpus();
+        page.actors().forEach((name, actor) -> {
+            if (actor instanceof Actor.Device device) {
+                PciAddress address = address(device, scenario);
+                devices.put(name, address);
+                if (device.driver() != Actor.Driver.VFIO_PCI) {
+                    scenario.keepFromVfio(address);
+                }
+            } else if (actor instanceof Actor.Process process) {
+                processes.put(name, machine.newProcess(0, false));
+                scenario.owns(new Owner(process.owner(), false), name);
+            }
+        });
+        page.memory().forEach((name, memory) -> {
+            UserProcess process = processes.get(memory.owner());
+            if (process != null) {
+                int number = number(name, memory.owner());
+                places.put(name, new Place(number, process.allocate(processAddress(number), 1, true), 0));
+            }
+        });
+        DmaApi dma = new DmaApi(scenario.core(), machine.memory(0), machine.frames());
+        page.actors().forEach((name, actor) -> {
+            if (actor instanceof Actor.Device device && device.driver() == Actor.Driver.KERNEL) {
+                bindKernelDriver(name, device, dma);
+            } else if (actor instanceof Actor.Domain) {
+                makeDomain(name);
+            }
+        });
+        page.actors().forEach((name, actor) -> {
+            if (actor instanceof Actor.Vm vm) {
+                makeGuest(name, vm);
+            }
+        });
+        vcpus.values().forEach(GuestCpu::enter);
+    }
+
+    private void checkCpus() {
+        int most = 0;
+        for (Actor actor : page.actors().values()) {
+            int cpu = actor instanceof Actor.Vcpu vcpu
+                    ? vcpu.cpu()
+                    : actor instanceof Actor.Host host
+                            ? host.cpu()
+                            : actor instanceof Actor.Process process ? process.cpu() : 0;
+            most = Math.max(most, cpu);
+        }
+        for (Step step : page.steps()) {
+            for (int i = 0; i < step.arguments().size(); i++) {
+                if (step.verb().holes().get(i) == Verb.Hole.CPU) {
+                    most = Math.max(most, cpu(step.argument(i)));
+                }
+            }
+        }
+        if (most >= scenario.processors().size()) {
+            throw new NotApplicableException(
+                    NotApplicable.MACHINE_LACKS, "the machine has no cpu" + most + ", which case " + page.name() + " needs");
+        }
+    }
+
+    private static int cpu(String name) {
+        return Integer.parseInt(name.substring("cpu".length()));
+    }
+
+    private static PciAddress address(Actor.Device device, Scenario scenario) {
+        return switch (device.which()) {
+            case FIRST -> scenario.device();
+            case SECOND -> scenario.secondDevice();
+            case MATE -> mate(scenario);
+        };
+    }
+
+    /** Returns another endpoint of the first one's group. */
+    private static PciAddress mate(Scenario scenario) {
+        PciAddress first = scenario.device();
+        return scenario.groupOf(first).devices().stream()
+                .map(device -> device.id() instanceof PciAddress address ? address : first)
+                .filter(address -> !address.equals(first))
+                .filter(address -> scenario.machine()
+                        .topology()
+                        .function(address)
+                        .map(PciFunction::config)
+                        .filter(config -> !config.isBridge())
+                        .isPresent())
+                .findFirst()
+                .orElseThrow(() -> new NotApplicableException(
+                        NotApplicable.MACHINE_LACKS, "no other endpoint is in the group of " + first));
+    }
+
+    /** Returns a page's number among its owner's. */
+    private int number(String name, String owner) {
+        int number = 0;
+        for (Map.Entry<String, Memory> entry : page.memory().entrySet()) {
+            if (entry.getKey().equals(name)) {
+                return number;
+            }
+            if (entry.getValue().owner().equals(owner)) {
+                number++;
+            }
+        }
+        throw new IllegalStateException("no memory " + name);
+    }
+
+    private static long processAddress(int number) {
+        return PROCESS_ADDRESS + (long) number * PAGE;
+    }
+
+    private void bindKernelDriver(String name, Actor.Device device, DmaApi dma) {
+        PciAddress address = device(name);
+        DmaDevice bound = dma.bind(address);
+        ofKernelDrivers.add(address);
+        scenario.decides(this::decision, this::outcomes);
+        page.memory().forEach((buffer, memory) -> {
+            if (memory.owner().equals(name)) {
+                long frame = machine.frames().allocate(0);
+                long iova = bound.mapPage(frame, DmaDirection.BIDIRECTIONAL);
+                places.put(buffer, new Place(number(buffer, name), frame, iova));
+            }
+        });
+        if (!flushes()) {
+            scenario.note("Linux has no flush of cache lines for drivers on "
+                    + machine.description().processors().architecture());
+        }
+        use(device, machine.endpoint(address).config());
+    }
+
+    /** Linux has these flushes for x86 alone. For the other architectures here they only warn ({@code drm_cache.c}). */
+    private boolean flushes() {
+        return machine.description().processors().architecture() == Architecture.X86_64;
+    }
+
+    private void makeDomain(String name) {
+        List<PciAddress> members = new ArrayList<>();
+        page.actors().forEach((each, actor) -> {
+            if (actor instanceof Actor.Device device && name.equals(device.in())) {
+                members.add(device(each));
+            }
+        });
+        KernelDomain domain = new KernelDomain(scenario, members.isEmpty() ? scenario.device() : members.get(0));
+        domains.put(name, domain);
+        scenario.decides(this::decision, this::outcomes);
+        members.forEach(domain::attach);
+        page.memory().forEach((buffer, memory) -> {
+            if (memory.owner().equals(name)) {
+                int number = number(buffer, name);
+                long frame = machine.frames().allocate(0);
+                places.put(buffer, new Place(number, frame, Scenario.IOVA + (long) number * PAGE));
+            }
+        });
+        page.actors().forEach((each, actor) -> {
+            if (actor instanceof Actor.Device device && device.noSnoop() && device.vm() == null) {
+                use(device, machine.endpoint(device(each)).config());
+            }
+        });
+    }
+
+    private void makeGuest(String name, Actor.Vm vm) {
+        List<String> members = new ArrayList<>();
+        page.actors().forEach((each, actor) -> {
+            if (actor instanceof Actor.Device device && name.equals(device.vm())) {
+                members.add(each);
+            }
+        });
+        AssignedGuest guest =
+                scenario.newGuest(name, vm.by(), members.isEmpty() ? null : device(members.get(0)));
+        guests.put(name, guest);
+        page.actors().forEach((each, actor) -> {
+            if (actor instanceof Actor.Vcpu vcpu && vcpu.vm().equals(name)) {
+                vcpus.put(each, guest.createCpu(each, vcpu.cpu()));
+            }
+        });
+        scenario.decides(this::decision, this::outcomes);
+        for (String member : members) {
+            // The first one is attached already.
+            if (!member.equals(members.get(0))) {
+                guest.attach(device(member));
+            }
+            guest.tellKvm(device(member));
+            guest.open(device(member));
+            usedBy(member, name);
+        }
+        page.memory().forEach((buffer, memory) -> {
+            if (memory.owner().equals(name)) {
+                int number = number(buffer, name);
+                long offset = (long) number * PAGE;
+                guest.noteBuffer(buffer, number);
+                places.put(
+                        buffer,
+                        new Place(
+                                number,
+                                guest.vm().translate(Scenario.GUEST_ADDRESS + offset),
+                                Scenario.IOVA + offset));
+            }
+        });
+    }
+
+    /** A device's driver, in a guest or the host, has it send requests. */
+    private static void use(Actor.Device device, ConfigSpace config) {
+        DeviceAccess.enableBusMaster(config);
+        if (device.noSnoop()) {
+            DeviceAccess.enableNoSnoop(config, true);
+        }
+    }
+
+    private void usedBy(String name, String vm) {
+        users.put(name, vm);
+        if (page.actors().get(name) instanceof Actor.Device device) {
+            use(device, guest(vm).config(device(name)));
+        }
+    }
+
+    // What is there.
+
+    private PciAddress device(String name) {
+        return present(devices, name);
+    }
+
+    private AssignedGuest guest(String name) {
+        return present(guests, name);
+    }
+
+    private static <T> T present(Map<String, T> known, String name) {
+        T found = known.get(name);
+        if (found == null) {
+            throw new IllegalArgumentException("'" + name + "' is not there any more, or not yet");
+        }
+        return found;
+    }
+
+    private AssignedGuest userOf(String device) {
+        String vm = users.get(device);
+        if (vm == null) {
+            throw new IllegalArgumentException("no virtual machine has '" + device + "' now");
+        }
+        return guest(vm);
+    }
+
+    private @Nullable Decision decision() {
+        for (Map.Entry<String, PciAddress> device : devices.entrySet()) {
+            if (device.getValue().equals(scenario.device()) && users.containsKey(device.getKey())) {
+                return userOf(device.getKey()).decision(scenario.device());
+            }
+        }
+        if (!guests.isEmpty()) {
+            return guests.values().iterator().next().decision(scenario.device());
+        }
+        Optional<KernelDomain> domain = domains.values().stream().findFirst();
+        return new Decision(
+                domain.map(KernelDomain::enforcement).orElse(Enforcement.NOT_ASKED), null, null, null, null);
+    }
+
+    private List<DomainOutcome> outcomes() {
+        List<DomainOutcome> outcomes = new ArrayList<>();
+        ofKernelDrivers.forEach(
+                device -> outcomes.add(new DomainOutcome(List.of(device), Enforcement.NOT_ASKED)));
+        domains.values().forEach(domain -> outcomes.add(domain.outcome()));
+        guests.values().forEach(guest -> outcomes.addAll(guest.domains()));
+        return outcomes;
+    }
+
+    // Steps.
+
+    private void act(Step step) {
+        switch (step.verb()) {
+            case STORE -> store(step);
+            case LOAD -> load(step);
+            case CLFLUSH -> flush(step);
+            case WBINVD -> {
+                GuestCpu vcpu = vcpus.get(step.actor());
+                if (vcpu != null) {
+                    vcpu.wbinvd();
+                } else if (flushes()) {
+                    asActor(step, processor(step)::wbinvd);
+                }
+            }
+            case BEGIN_WBINVD -> vcpu(step.actor()).beginWbinvd();
+            case END_WBINVD -> vcpu(step.actor()).endWbinvd();
+            case WBINVD_EVERYWHERE -> {
+                if (flushes()) {
+                    asActor(step, () -> scenario.processors().forEach(Processor::wbinvd));
+                }
+            }
+            case MAP_AS -> {
+                types.put(typeKey(step), MemoryType.valueOf(step.argument(1)));
+                scenario.note(step.actor() + " maps " + step.argument(0) + " as " + step.argument(1));
+            }
+            case NO_SNOOP ->
+                DeviceAccess.enableNoSnoop(
+                        users.containsKey(step.argument(0))
+                                ? userOf(step.argument(0)).config(device(step.argument(0)))
+                                : endpoint(step.argument(0)).config(),
+                        step.argument(1).equals("on"));
+            case RING -> scenario.note(step.actor() + " rings the doorbell of " + step.argument(0));
+            case AWAIT -> scenario.note(step.actor() + " sees the signal of " + step.argument(0));
+            case DONE -> scenario.note(step.actor() + " is done");
+            case READ -> {
+                DeviceAccess.read(endpoint(step.actor()), placeOf(step).iova(), noSnoop(step));
+                hasDma = true;
+            }
+            case TRY_READ -> tryRead(step);
+            case WRITE -> {
+                DeviceAccess.write(
+                        endpoint(step.actor()),
+                        placeOf(step).iova(),
+                        PageReader.value(step.argument(1)),
+                        noSnoop(step));
+                hasDma = true;
+            }
+            case ENFORCE -> present(domains, step.actor()).enforce();
+            case MAP -> present(domains, step.actor()).map(placeOf(step).iova(), placeOf(step).physical());
+            case JOIN -> present(domains, step.actor()).attach(device(step.argument(0)));
+            case GIVE -> give(step);
+            case BIND -> scenario.bindToVfio(device(step.argument(0)));
+            case HOT_ADD -> {
+                guest(step.argument(1)).hotAdd(device(step.argument(0)));
+                usedBy(step.argument(0), step.argument(1));
+            }
+            case HOT_REMOVE -> {
+                guest(step.argument(1)).hotRemove(device(step.argument(0)));
+                users.remove(step.argument(0));
+            }
+            case ALLOC -> {
+                guest(step.argument(2)).allocateHwpt(step.argument(0), device(step.argument(1)));
+                users.put(step.argument(1), step.argument(2));
+            }
+            case ATTACH_HWPT -> {
+                AssignedGuest guest = userOf(step.argument(0));
+                guest.attachTo(step.argument(1), device(step.argument(0)));
+                usedBy(step.argument(0), users.getOrDefault(step.argument(0), ""));
+            }
+            case ATTACH -> {
+                guest(step.argument(1)).attach(device(step.argument(0)));
+                usedBy(step.argument(0), step.argument(1));
+            }
+            case DETACH -> {
+                userOf(step.argument(0)).detach(device(step.argument(0)));
+                users.remove(step.argument(0));
+            }
+            case OPEN -> {
+                userOf(step.argument(0)).open(device(step.argument(0)));
+                usedBy(step.argument(0), users.getOrDefault(step.argument(0), ""));
+            }
+            case CLOSE -> userOf(step.argument(0)).close(device(step.argument(0)));
+            case KVM_ADD -> userOf(step.argument(0)).tellKvm(device(step.argument(0)));
+            case KVM_DEL -> userOf(step.argument(0)).untellKvm(device(step.argument(0)));
+            case END -> {
+                guest(step.argument(0)).close();
+                guests.remove(step.argument(0));
+                users.values().removeIf(step.argument(0)::equals);
+                vcpus.keySet()
+                        .removeIf(name -> page.actors().get(name) instanceof Actor.Vcpu vcpu
+                                && vcpu.vm().equals(step.argument(0)));
+            }
+            case RUN -> vcpu(step.argument(0)).enter();
+            case MOVE -> vcpu(step.argument(0)).moveTo(scenario.processors().get(cpu(step.argument(1))));
+            case PREEMPT -> vcpu(step.argument(0)).preempt();
+            case EVICT -> {
+                for (Processor each : machine.processors()) {
+                    machine.evict(each.id(), placeOf(step).physical());
+                }
+            }
+            case PREFETCH -> machine.prefetch(cpu(step.argument(1)), placeOf(step).physical());
+            case DRAIN -> machine.drainCaches();
+        }
+    }
+
+    private GuestCpu vcpu(String name) {
+        return present(vcpus, name);
+    }
+
+    private Endpoint endpoint(String device) {
+        return machine.endpoint(device(device));
+    }
+
+    private boolean noSnoop(Step step) {
+        return page.actors().get(step.actor()) instanceof Actor.Device device && device.noSnoop();
+    }
+
+    /** Returns the place of the memory that a step names first. */
+    private Place placeOf(Step step) {
+        return present(places, step.argument(0));
+    }
+
+    private void tryRead(Step step) {
+        Endpoint endpoint = endpoint(step.actor());
+        long iova = placeOf(step).iova();
+        endpoint.read(iova, noSnoop(step));
+        if (endpoint.lastFault() != 0) {
+            throw new RequestRefusedException(endpoint.address() + ": the IOMMU refuses a read of IOVA 0x"
+                    + Long.toHexString(iova) + " with fault 0x" + Integer.toHexString(endpoint.lastFault()));
+        }
+        hasDma = true;
+    }
+
+    /** A virtual machine's vCPUs share the types of its tables. */
+    private String typeKey(Step step) {
+        return page.actors().get(step.actor()) instanceof Actor.Vcpu vcpu
+                ? vcpu.vm() + " " + step.argument(0)
+                : "";
+    }
+
+    private MemoryType type(Step step) {
+        return types.getOrDefault(typeKey(step), MemoryType.WB);
+    }
+
+    private long guestAddress(Step step) {
+        return Scenario.GUEST_ADDRESS + placeOf(step).iova() - Scenario.IOVA;
+    }
+
+    private void store(Step step) {
+        long value = PageReader.value(step.argument(1));
+        GuestCpu vcpu = vcpus.get(step.actor());
+        if (vcpu != null) {
+            vcpu.store(guestAddress(step), value, type(step));
+        } else {
+            asActor(step, () -> processor(step).store(placeOf(step).physical(), value, MemoryType.WB));
+        }
+    }
+
+    private void load(Step step) {
+        GuestCpu vcpu = vcpus.get(step.actor());
+        if (vcpu != null) {
+            vcpu.load(guestAddress(step), type(step));
+        } else {
+            asActor(step, () -> processor(step).load(placeOf(step).physical(), MemoryType.WB));
+        }
+    }
+
+    private void flush(Step step) {
+        GuestCpu vcpu = vcpus.get(step.actor());
+        if (vcpu != null) {
+            vcpu.clflush(guestAddress(step));
+        } else if (flushes()) {
+            Processor cpu = processor(step);
+            asActor(step, () -> {
+                cpu.mfence();
+                cpu.clflush(placeOf(step).physical());
+                cpu.mfence();
+            });
+        }
+    }
+
+    private Processor processor(Step step) {
+        Actor actor = page.actors().get(step.actor());
+        int cpu = actor instanceof Actor.Host host
+                ? host.cpu()
+                : actor instanceof Actor.Process process ? process.cpu() : -1;
+        if (cpu < 0) {
+            throw new IllegalArgumentException("'" + step.actor() + "' is not there any more");
+        }
+        return scenario.processors().get(cpu);
+    }
+
+    private void asActor(Step step, Runnable action) {
+        machine.trace().initiator(step.actor());
+        try {
+            action.run();
+        } finally {
+            machine.trace().initiator("");
+        }
+    }
+
+    private void give(Step step) {
+        String name = step.argument(0);
+        Place place = placeOf(step);
+        Memory memory = page.memory().get(name);
+        UserProcess process = memory == null ? null : processes.get(memory.owner());
+        if (process == null || place.iova() != 0) {
+            throw new IllegalArgumentException("'" + name + "' is given away already");
+        }
+        int number = Scenario.GUEST_PAGES + given++;
+        guest(step.argument(1)).takeOver(process, processAddress(place.number()), number);
+        scenario.note("the VMM gives " + name + " to " + step.argument(1));
+        guest(step.argument(1)).noteBuffer(name, number);
+        places.put(name, new Place(number, place.physical(), Scenario.IOVA + (long) number * PAGE));
+    }
+}
