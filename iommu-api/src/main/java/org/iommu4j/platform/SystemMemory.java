@@ -49,8 +49,8 @@ public interface SystemMemory {
      * Makes stored bytes visible to a reader that does not snoop the CPU caches, before anything stored later
      * [memory-write-back-1].
      *
-     * <p>On x86 this is CLFLUSH over the range, and a fence. No cache holds the range afterwards: the next load sees what
-     * a device that does not snoop has stored meanwhile.
+     * <p>On x86 this is CLFLUSH over the range, and a fence. No cache holds the range afterwards: the next load sees
+     * what a device that does not snoop has stored meanwhile.
      *
      * @param size bytes, any number above 0
      */

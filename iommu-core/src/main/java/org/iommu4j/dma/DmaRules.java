@@ -38,7 +38,7 @@ record DmaRules(boolean lowAddressesAgain, boolean bounceKeepsData, boolean cohe
                             "Coherent memory of a driver that may sleep has pages from anywhere; before, on x86, its "
                                     + "pages were contiguous.",
                             false,
-                            READ)
+                            INFERRED)
                     .since("5.18", true, INFERRED, "f5ff79fddf0e")
                     .witnessedBy("CoherentMemoryTest#itsPagesComeFromAnywhereSince518"));
 
