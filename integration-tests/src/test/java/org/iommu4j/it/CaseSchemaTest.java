@@ -63,6 +63,10 @@ class CaseSchemaTest {
             "{\"of\":\"guest\"}",
             "{\"by\":\"iommufd\"}");
 
+    /** Pages that have among them every kind of actor and of key. */
+    private static final List<String> SAMPLES =
+            List.of("late-attach.yaml", "stale-host-data.yaml", "mixed-group.yaml", "handed-on-hwpt.yaml");
+
     private final JsonNode schema = JSON.readTree(Checkout.root().resolve("docs/case.schema.json"));
 
     private static List<Path> pages() throws IOException {
@@ -97,7 +101,7 @@ class CaseSchemaTest {
     }
 
     /**
-     * Everywhere in every page something is left out, put in the place of another, or added. The reader ends at the first
+     * Everywhere in some pages something is left out, put in the place of another, or added. The reader ends at the first
      * name that is of nothing; what it says of the form of such a page is not known.
      */
     @Test
@@ -105,7 +109,9 @@ class CaseSchemaTest {
         int accepted = 0;
         int refused = 0;
         int unknown = 0;
-        for (Path page : pages()) {
+        Path folder = Checkout.root().resolve("workbench/src/main/resources/cases");
+        for (String name : SAMPLES) {
+            Path page = folder.resolve(name);
             for (JsonNode changed : changes(tree(page))) {
                 boolean bySchema = JsonSchema.errors(schema, changed).isEmpty();
                 String refusal = "";
