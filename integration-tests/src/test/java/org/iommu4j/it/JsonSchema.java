@@ -3,7 +3,9 @@ package org.iommu4j.it;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Pattern;
 import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.StringNode;
 
 /** As much of JSON Schema as the published files use; anything else in them is an error. */
 public final class JsonSchema {
@@ -54,6 +56,42 @@ public final class JsonSchema {
                         check(schema.get("items"), root, value.get(i), at + "[" + i + "]", errors);
                     }
                 }
+                case "oneOf" -> {
+                    int fitting = 0;
+                    for (JsonNode each : schema.get("oneOf")) {
+                        List<String> its = new ArrayList<>();
+                        check(each, root, value, at, its);
+                        fitting += its.isEmpty() ? 1 : 0;
+                    }
+                    if (fitting != 1) {
+                        errors.add(at + " fits " + fitting + " of the alternatives, expected one");
+                    }
+                }
+                case "pattern" -> {
+                    String pattern = schema.get("pattern").asString();
+                    if (value.isString() && !Pattern.compile(pattern).matcher(value.asString()).find()) {
+                        errors.add(at + " is " + value + ", expected " + pattern);
+                    }
+                }
+                case "propertyNames" -> {
+                    for (String name : value.propertyNames()) {
+                        check(schema.get("propertyNames"), root, StringNode.valueOf(name), at + "." + name, errors);
+                    }
+                }
+                case "minimum" ->
+                        require(!value.isNumber() || number(schema, keyword) <= value.asDouble(), keyword, at, errors);
+                case "maximum" ->
+                        require(!value.isNumber() || number(schema, keyword) >= value.asDouble(), keyword, at, errors);
+                case "minLength" ->
+                        require(!value.isString() || number(schema, keyword) <= characters(value), keyword, at, errors);
+                case "maxLength" ->
+                        require(!value.isString() || number(schema, keyword) >= characters(value), keyword, at, errors);
+                case "minItems" ->
+                        require(!value.isArray() || number(schema, keyword) <= value.size(), keyword, at, errors);
+                case "minProperties" ->
+                        require(!value.isObject() || number(schema, keyword) <= value.size(), keyword, at, errors);
+                case "maxProperties" ->
+                        require(!value.isObject() || number(schema, keyword) >= value.size(), keyword, at, errors);
                 case "properties", "additionalProperties" -> {}
                 case "$schema", "$defs", "title", "description" -> {}
                 default -> errors.add("the schema uses '" + keyword + "', which this test does not know");
@@ -73,6 +111,20 @@ public final class JsonSchema {
                 }
             }
         }
+    }
+
+    private static void require(boolean holds, String keyword, String at, List<String> errors) {
+        if (!holds) {
+            errors.add(at + " is against " + keyword);
+        }
+    }
+
+    private static double number(JsonNode schema, String keyword) {
+        return schema.get(keyword).asDouble();
+    }
+
+    private static int characters(JsonNode value) {
+        return value.asString().codePointCount(0, value.asString().length());
     }
 
     private static boolean isOf(String type, JsonNode value) {

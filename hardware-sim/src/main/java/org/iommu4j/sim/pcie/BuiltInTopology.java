@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.pcie;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
@@ -32,6 +33,9 @@ public final class BuiltInTopology {
 
     /** The second GPU. */
     public static final PciAddress SECOND_GPU = new PciAddress(0, 2, 0, 0);
+
+    /** A second function of the first GPU, on machines that have one: it is in the first one's group. */
+    public static final PciAddress GPU_MATE = new PciAddress(0, 1, 0, 1);
 
     /** The root port above the first GPU. */
     public static final PciAddress GPU_PORT = new PciAddress(0, 0, 1, 0);
@@ -65,6 +69,30 @@ public final class BuiltInTopology {
                 port(SECOND_GPU_PORT, 2, secondGpuUnit),
                 gpu(GPU, GPU_PORT, 0x0100, ConfigSpaceBuilder.CLASS_VGA, gpuUnit),
                 gpu(SECOND_GPU, SECOND_GPU_PORT, 0x0101, ConfigSpaceBuilder.CLASS_3D, secondGpuUnit));
+    }
+
+    /**
+     * Returns the functions, with a second one of the first GPU, in the order of their addresses.
+     *
+     * @param gpuUnit name of the translation unit of the first GPU's first function and its port
+     * @param mateUnit name of the unit of its second function
+     * @param secondGpuUnit name of the unit of the second GPU and its port
+     */
+    public static List<FunctionDescription> functionsWithMate(String gpuUnit, String mateUnit, String secondGpuUnit) {
+        Objects.requireNonNull(mateUnit, "mateUnit");
+        List<FunctionDescription> functions = new ArrayList<>(functions(gpuUnit, secondGpuUnit));
+        functions.removeIf(function -> function.address().equals(GPU));
+        functions.add(functions.size() - 1, function(GPU, gpuUnit));
+        functions.add(functions.size() - 1, function(GPU_MATE, mateUnit));
+        return List.copyOf(functions);
+    }
+
+    /** Returns a function of a device that has several. */
+    private static FunctionDescription function(PciAddress address, String unit) {
+        byte[] config = ConfigSpaceBuilder.endpoint(VENDOR_ID, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
+                .multiFunction()
+                .build();
+        return new FunctionDescription(address, Optional.of(GPU_PORT), config, Optional.of(unit), false);
     }
 
     private static FunctionDescription port(PciAddress address, int secondaryBus, String unit) {

@@ -51,6 +51,9 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
     /** ECAP without snoop control and device TLBs, otherwise as {@link #ECAP_SNOOP_CONTROL}. */
     public static final long ECAP_NO_SNOOP_CONTROL = 0xf0205bL;
 
+    /** The bits of ECAP for scalable mode with first-stage tables and coherent walks of PASID tables. */
+    private static final long ECAP_FIRST_STAGE = 1L << 43 | 1L << 47 | 1L << 48;
+
     /** The bit of ECAP for coherent page walks. */
     public static final long ECAP_C = 1L;
 
@@ -83,7 +86,13 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
         return List.of(
                 machine("intel-sc", CAP_4_LEVEL, ECAP_SNOOP_CONTROL),
                 machine("intel-nosc", CAP_4_LEVEL, ECAP_NO_SNOOP_CONTROL),
-                mixedMachine());
+                mixedMachine("intel-mixed", ECAP_SNOOP_CONTROL, ECAP_NO_SNOOP_CONTROL),
+                mixedMachine(
+                        "intel-mixed-fs",
+                        ECAP_SNOOP_CONTROL | ECAP_FIRST_STAGE,
+                        ECAP_NO_SNOOP_CONTROL | ECAP_FIRST_STAGE),
+                mixedMachine("intel-mixed-walks", ECAP_NO_SNOOP_CONTROL, ECAP_NO_SNOOP_CONTROL & ~ECAP_C),
+                mixedGroupMachine());
     }
 
     /**
@@ -104,20 +113,45 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
                         .build());
     }
 
-    /** The second GPU and its port have their own unit without snoop control; everything else has one with it. */
-    private static MachineDescription mixedMachine() {
+    /**
+     * The second GPU and its port have their own unit; everything else has another one.
+     *
+     * @param ecap the value of ECAP of the unit of everything else
+     * @param secondEcap the value of ECAP of the second GPU's unit
+     */
+    private static MachineDescription mixedMachine(String name, long ecap, long secondEcap) {
         PciAddress port = BuiltInTopology.SECOND_GPU_PORT;
         PciAddress gpu = BuiltInTopology.SECOND_GPU;
         return machine(
-                "intel-mixed",
+                name,
                 List.of(
-                        builtIn("dmar0", FIRST_REGISTER_BASE, CAP_4_LEVEL, ECAP_NO_SNOOP_CONTROL),
-                        builtIn("dmar1", SECOND_REGISTER_BASE, CAP_4_LEVEL, ECAP_SNOOP_CONTROL)),
+                        builtIn("dmar0", FIRST_REGISTER_BASE, CAP_4_LEVEL, secondEcap),
+                        builtIn("dmar1", SECOND_REGISTER_BASE, CAP_4_LEVEL, ecap)),
                 BuiltInTopology.functions("dmar1", "dmar0"),
                 new DmarWriter(HOST_ADDRESS_WIDTH)
                         .unit(FIRST_REGISTER_BASE, false)
                         .bridge(port.bus(), port.device(), port.function())
                         .endpoint(port.bus(), port.device(), port.function(), gpu.device(), gpu.function())
+                        .unit(SECOND_REGISTER_BASE, true)
+                        .build());
+    }
+
+    /**
+     * The first GPU has a second function, which is in its group and has a unit of its own without snoop control;
+     * everything else has one with it.
+     */
+    private static MachineDescription mixedGroupMachine() {
+        PciAddress port = BuiltInTopology.GPU_PORT;
+        PciAddress mate = BuiltInTopology.GPU_MATE;
+        return machine(
+                "intel-mixed-group",
+                List.of(
+                        builtIn("dmar0", FIRST_REGISTER_BASE, CAP_4_LEVEL, ECAP_NO_SNOOP_CONTROL),
+                        builtIn("dmar1", SECOND_REGISTER_BASE, CAP_4_LEVEL, ECAP_SNOOP_CONTROL)),
+                BuiltInTopology.functionsWithMate("dmar1", "dmar0", "dmar1"),
+                new DmarWriter(HOST_ADDRESS_WIDTH)
+                        .unit(FIRST_REGISTER_BASE, false)
+                        .endpoint(port.bus(), port.device(), port.function(), mate.device(), mate.function())
                         .unit(SECOND_REGISTER_BASE, true)
                         .build());
     }

@@ -119,7 +119,13 @@ class VtdUnitProviderTest {
     void builtInMachinesDifferInSnoopControl() {
         assertThat(provider.machines())
                 .extracting(MachineDescription::name)
-                .containsExactly("intel-sc", "intel-nosc", "intel-mixed");
+                .containsExactly(
+                        "intel-sc",
+                        "intel-nosc",
+                        "intel-mixed",
+                        "intel-mixed-fs",
+                        "intel-mixed-walks",
+                        "intel-mixed-group");
         assertThat(provider.machines())
                 .extracting(machine -> machine.units().stream()
                         .map(unit -> unit.name() + ((unit.register("ECAP") & 0x80) != 0 ? " SC" : " no SC"))

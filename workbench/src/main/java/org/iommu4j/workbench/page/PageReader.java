@@ -30,7 +30,7 @@ import org.snakeyaml.engine.v2.nodes.NodeTuple;
  * Reads pages.
  *
  * <p>A wrong one is refused with file, line and column, and with the words that are allowed there. The form alone is
- * checked here, as {@code docs/case.schema.json} has it; {@link References} checks that names are of something.
+ * checked here, as {@code docs/case.schema.json} has it; {@link PageReferenceException} says that a name is of nothing.
  */
 public final class PageReader {
     /** The pattern of a case's and of a machine's name. */
@@ -89,7 +89,7 @@ public final class PageReader {
         String name = yaml.text(
                 field(fields, "case"), "the case's name: lower-case words joined by hyphens", HYPHENED);
         Node about = field(fields, "about");
-        if (yaml.text(about, "what the case is about").length() > LONGEST_ABOUT) {
+        if (characters(yaml.text(about, "what the case is about")) > LONGEST_ABOUT) {
             throw yaml.refused(about, "more than " + LONGEST_ABOUT + " characters, expected one line");
         }
         References references = new References(yaml);
@@ -123,6 +123,10 @@ public final class PageReader {
                 references.memory(),
                 steps,
                 expectations);
+    }
+
+    private static int characters(String text) {
+        return text.codePointCount(0, text.length());
     }
 
     private List<Node> some(Node node, String words) {
@@ -263,10 +267,9 @@ public final class PageReader {
                 return references.checked(step, action);
             }
         }
-        throw yaml.refused(
-                action,
-                YamlNodes.shown(action) + " is no step" + (known ? " of " + kind.words() : "") + "; " + kind.words()
-                        + " can: " + Verb.formsOf(kind));
+        String message = YamlNodes.shown(action) + " is no step" + (known ? " of " + kind.words() : "") + "; "
+                + kind.words() + " can: " + Verb.formsOf(kind);
+        throw known ? yaml.unknown(action, message) : yaml.refused(action, message);
     }
 
     // Expectations.
@@ -291,7 +294,7 @@ public final class PageReader {
         Node last = fields.get("until");
         LinuxRelease until = release(last);
         if (last != null && since != null && until != null && since.compareTo(until) > 0) {
-            throw yaml.refused(last, YamlNodes.shown(last) + " is before 'since', expected a later release");
+            throw yaml.unknown(last, YamlNodes.shown(last) + " is before 'since', expected a later release");
         }
         return new Expectation(
                 machines,
@@ -312,7 +315,7 @@ public final class PageReader {
         try {
             return LinuxRelease.named(text.startsWith("v") ? text.substring(1) : text);
         } catch (IllegalArgumentException e) {
-            throw yaml.refused(node, String.valueOf(e.getMessage()));
+            throw yaml.unknown(node, String.valueOf(e.getMessage()));
         }
     }
 

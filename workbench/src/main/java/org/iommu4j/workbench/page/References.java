@@ -44,7 +44,7 @@ final class References {
 
     void declare(String name, Node key, Actor actor, Node at) {
         if (PageReader.ALWAYS.containsKey(name)) {
-            throw yaml.refused(key, "'" + name + "' is always there, expected another name");
+            throw yaml.unknown(key, "'" + name + "' is always there, expected another name");
         }
         actors.put(name, actor);
         places.put(name, at);
@@ -60,7 +60,7 @@ final class References {
                 virtualMachine(vcpu.vm(), at);
             } else if (actor instanceof Actor.Device device) {
                 if (!devices.add(device.which())) {
-                    throw yaml.refused(at, "a device that another actor is already");
+                    throw yaml.unknown(at, "a device that another actor is already");
                 }
                 checkDevice(device, at);
             }
@@ -74,17 +74,17 @@ final class References {
             virtualMachine(vm, at);
         }
         if (in != null && !(actors.get(in) instanceof Actor.Domain)) {
-            throw yaml.refused(at, "'" + in + "' is no domain; " + known(Kind.DOMAIN));
+            throw yaml.unknown(at, "'" + in + "' is no domain; " + known(Kind.DOMAIN));
         }
         if ((vm != null || in != null) && (device.driver() != Actor.Driver.VFIO_PCI || (vm != null && in != null))) {
-            throw yaml.refused(at, "a device with more than one user, expected one of vm, in, and another driver");
+            throw yaml.unknown(at, "a device with more than one user, expected one of vm, in, and another driver");
         }
     }
 
     private void virtualMachine(String name, Node at) {
         Actor actor = actors.computeIfAbsent(name, unused -> new Actor.Vm(AssignedBy.TYPE1));
         if (actor.kind() != Kind.VM) {
-            throw yaml.refused(at, "'" + name + "' is " + actor.kind().words() + ", expected a virtual machine");
+            throw yaml.unknown(at, "'" + name + "' is " + actor.kind().words() + ", expected a virtual machine");
         }
     }
 
@@ -103,7 +103,7 @@ final class References {
                 || owner instanceof Actor.Domain
                 || (owner instanceof Actor.Device device && device.driver() == Actor.Driver.KERNEL);
         if (!owns) {
-            throw yaml.refused(
+            throw yaml.unknown(
                     at,
                     "'" + page.owner() + "' has no memory, expected a virtual machine, a process, a domain, or a device"
                             + " with driver: kernel");
@@ -111,10 +111,10 @@ final class References {
         String then = page.then();
         if (then != null) {
             if (!(actors.get(then) instanceof Actor.Vm)) {
-                throw yaml.refused(at, "'" + then + "' is no virtual machine; " + known(Kind.VM));
+                throw yaml.unknown(at, "'" + then + "' is no virtual machine; " + known(Kind.VM));
             }
             if (!(owner instanceof Actor.Process)) {
-                throw yaml.refused(at, "only a process' page is given away");
+                throw yaml.unknown(at, "only a process' page is given away");
             }
             count(then, at);
         }
@@ -124,7 +124,7 @@ final class References {
 
     private void count(String owner, Node at) {
         if (pages.merge(owner, 1, Integer::sum) > MAX_PAGES) {
-            throw yaml.refused(at, "'" + owner + "' has more than " + MAX_PAGES + " pages of memory");
+            throw yaml.unknown(at, "'" + owner + "' has more than " + MAX_PAGES + " pages of memory");
         }
     }
 
@@ -132,7 +132,7 @@ final class References {
     Kind kindOf(String name, Node at) {
         Actor actor = PageReader.ALWAYS.getOrDefault(name, actors.get(name));
         if (actor == null) {
-            throw yaml.refused(
+            throw yaml.unknown(
                     at,
                     "no actor '" + name + "'; known: " + String.join(", ", actors.keySet())
                             + ", and always vmm, scheduler, hardware");
@@ -171,24 +171,24 @@ final class References {
 
     private void require(String name, Kind kind, Node at) {
         if (kindOf(name, at) != kind) {
-            throw yaml.refused(at, "'" + name + "' is not " + kind.words() + "; " + known(kind));
+            throw yaml.unknown(at, "'" + name + "' is not " + kind.words() + "; " + known(kind));
         }
     }
 
     private void checkHwpt(Step step, String name, Node at) {
         if (step.verb() == Verb.ALLOC) {
             if (!hwpts.add(name)) {
-                throw yaml.refused(at, "hwpt '" + name + "' is there already");
+                throw yaml.unknown(at, "hwpt '" + name + "' is there already");
             }
         } else if (!hwpts.contains(name)) {
-            throw yaml.refused(at, "no hwpt '" + name + "' was made before; known: " + String.join(", ", hwpts));
+            throw yaml.unknown(at, "no hwpt '" + name + "' was made before; known: " + String.join(", ", hwpts));
         }
     }
 
     private void checkMemory(Step step, String name, Node at) {
         Memory page = memory.get(name);
         if (page == null) {
-            throw yaml.refused(at, "no memory '" + name + "'; known: " + String.join(", ", memory.keySet()));
+            throw yaml.unknown(at, "no memory '" + name + "'; known: " + String.join(", ", memory.keySet()));
         }
         Actor owner = actors.get(page.owner());
         Actor actor = actors.get(step.actor());
@@ -205,7 +205,7 @@ final class References {
             reached = step.argument(1).equals(page.then());
         }
         if (!reached) {
-            throw yaml.refused(
+            throw yaml.unknown(
                     at, "memory '" + name + "' is of '" + page.owner() + "', and '" + step.actor() + "' can't do that");
         }
     }
@@ -217,7 +217,7 @@ final class References {
         }
         boolean inside = insideWbinvd.contains(step.actor());
         if (inside != (step.verb() == Verb.END_WBINVD)) {
-            throw yaml.refused(
+            throw yaml.unknown(
                     at,
                     "'" + step.actor() + "' is " + (inside ? "" : "not ") + "inside of a WBINVD, expected "
                             + (inside ? "'end wbinvd' next" : "'begin wbinvd' before"));
@@ -240,7 +240,7 @@ final class References {
         } else if (step.verb() == Verb.AWAIT) {
             String signal = step.argument(0) + ">" + step.actor();
             if (signals.merge(signal, -1, Integer::sum) < 0) {
-                throw yaml.refused(
+                throw yaml.unknown(
                         at, "'" + step.argument(0) + "' has not rung or said 'done' before, so this never ends");
             }
         }

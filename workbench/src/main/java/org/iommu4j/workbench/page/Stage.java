@@ -70,6 +70,9 @@ final class Stage {
     /** A device's virtual machine at the moment. */
     private final Map<String, String> users = new LinkedHashMap<>();
 
+    /** The virtual machine of a HWPT. */
+    private final Map<String, String> ownersOfHwpts = new LinkedHashMap<>();
+
     /** The type with which a virtual machine has a page of memory mapped, where that is not write-back. */
     private final Map<String, MemoryType> types = new LinkedHashMap<>();
 
@@ -400,6 +403,7 @@ final class Stage {
                 types.put(typeKey(step), MemoryType.valueOf(step.argument(1)));
                 scenario.note(step.actor() + " maps " + step.argument(0) + " as " + step.argument(1));
             }
+            case CACHING -> vcpu(step.actor()).setCachingOff(step.argument(0).equals("off"));
             case NO_SNOOP ->
                 DeviceAccess.enableNoSnoop(
                         users.containsKey(step.argument(0))
@@ -437,13 +441,14 @@ final class Stage {
             }
             case ALLOC -> {
                 guest(step.argument(2)).allocateHwpt(step.argument(0), device(step.argument(1)));
-                users.put(step.argument(1), step.argument(2));
+                ownersOfHwpts.put(step.argument(0), step.argument(2));
             }
             case ATTACH_HWPT -> {
-                AssignedGuest guest = userOf(step.argument(0));
-                guest.attachTo(step.argument(1), device(step.argument(0)));
-                usedBy(step.argument(0), users.getOrDefault(step.argument(0), ""));
+                String vm = present(ownersOfHwpts, step.argument(1));
+                guest(vm).attachTo(step.argument(1), device(step.argument(0)));
+                usedBy(step.argument(0), vm);
             }
+            case TRY_ATTACH_HWPT -> tryAttach(step);
             case ATTACH -> {
                 guest(step.argument(1)).attach(device(step.argument(0)));
                 usedBy(step.argument(0), step.argument(1));
@@ -495,6 +500,16 @@ final class Stage {
     /** Returns the place of the memory that a step names first. */
     private Place placeOf(Step step) {
         return present(places, step.argument(0));
+    }
+
+    private void tryAttach(Step step) {
+        String device = step.argument(0);
+        try {
+            guest(present(ownersOfHwpts, step.argument(1))).attachTo(step.argument(1), device(device));
+            scenario.note(device + " is attached to hwpt " + step.argument(1));
+        } catch (IommuException e) {
+            scenario.note(device + " is refused by hwpt " + step.argument(1) + ": " + e.errno());
+        }
     }
 
     private void tryRead(Step step) {

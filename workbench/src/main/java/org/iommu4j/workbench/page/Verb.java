@@ -35,6 +35,8 @@ public enum Verb {
     WBINVD_EVERYWHERE("wbinvd everywhere", Kind.HOST),
     /** The guest maps a page of memory with another type from now on. */
     MAP_AS("map MEMORY as TYPE", Kind.VCPU),
+    /** Clears or sets CR0.CD. */
+    CACHING("turn caching SWITCH", Kind.VCPU),
     /** Sets or clears Enable No Snoop in a device's Device Control. */
     NO_SNOOP("turn no-snoop of DEVICE SWITCH", Kind.VCPU, Kind.HOST),
     /** Writes a device's doorbell register. */
@@ -67,6 +69,8 @@ public enum Verb {
     ALLOC("alloc hwpt HWPT for DEVICE of VM", Kind.VMM),
     /** Attaches a device, or moves it, to a HWPT. */
     ATTACH_HWPT("attach DEVICE to hwpt HWPT", Kind.VMM),
+    /** As {@link #ATTACH_HWPT}, but a refusal does not end the case. */
+    TRY_ATTACH_HWPT("try attach DEVICE to hwpt HWPT", Kind.VMM),
     /** Attaches a device to the virtual machine's container or IOAS. */
     ATTACH("attach DEVICE to VM", Kind.VMM),
     /** Detaches it. */

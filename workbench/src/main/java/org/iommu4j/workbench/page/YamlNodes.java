@@ -133,6 +133,11 @@ final class YamlNodes {
         return refused(at.getStartMark().orElse(null), message);
     }
 
+    /** Makes a refusal of a name. */
+    PageReferenceException unknown(Node at, String message) {
+        return new PageReferenceException(refused(at, message).getMessage());
+    }
+
     private InputException refused(@Nullable Mark mark, String message) {
         return mark == null ? refused(1, 1, message) : refused(mark.getLine() + 1, mark.getColumn() + 1, message);
     }

@@ -70,6 +70,12 @@ public final class GuestCpu {
         }
     }
 
+    /** Sets or clears CR0.CD. */
+    public void setCachingOff(boolean off) {
+        vcpu.setCachingOff(off);
+        trace.note(label + " turns caching " + (off ? "off" : "on"));
+    }
+
     /** Flushes a line. */
     public void clflush(long guestAddress) {
         trace.initiator(label);

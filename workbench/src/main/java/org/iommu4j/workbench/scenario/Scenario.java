@@ -243,9 +243,8 @@ public final class Scenario {
      * @throws NotApplicableException RELEASE_LACKS when the release has none of this kind
      */
     Iommufd openIommufd(ProcessMemory vmm, AssignedBy by) {
-        boolean has = by == AssignedBy.IOMMUFD
-                ? Iommufd.hasDeviceFiles(release())
-                : release().compareTo(FIRST_IOMMUFD) >= 0;
+        boolean has = release().compareTo(FIRST_IOMMUFD) >= 0
+                && (by == AssignedBy.COMPAT || Iommufd.hasDeviceFiles(release()));
         if (!has) {
             throw new NotApplicableException(
                     NotApplicable.RELEASE_LACKS,

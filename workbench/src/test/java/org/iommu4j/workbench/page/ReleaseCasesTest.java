@@ -5,20 +5,17 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import org.iommu4j.Errno;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.verdict.Blame;
 import org.iommu4j.sim.verdict.Verdict;
 import org.iommu4j.workbench.Workbench;
-import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.Decision;
 import org.iommu4j.workbench.scenario.Enforcement;
 import org.iommu4j.workbench.scenario.NotApplicable;
 import org.iommu4j.workbench.scenario.Outcome;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Where the releases of Linux decide differently, and that each is run at all. */
+/** Where the releases of Linux decide differently. */
 class ReleaseCasesTest {
     private final Workbench workbench = Workbench.create();
 
@@ -133,26 +130,5 @@ class ReleaseCasesTest {
         assertThat(outcome.blame()).isNull();
         assertThat(outcome.errno()).isNull();
         assertThat(outcome.noSnoopSent()).isZero();
-    }
-
-    @Test
-    void everyCaseRunsOnEveryMachineUnderEveryRelease() {
-        for (LinuxRelease release : LinuxRelease.known()) {
-            for (MachineDescription machine : workbench.machines().builtIn()) {
-                for (Case story : workbench.cases()) {
-                    Outcome outcome = workbench.runner().run(story, machine, release);
-                    assertThat(outcome.linux()).isEqualTo(release);
-                    assertThat(outcome.verdict() == Verdict.REFUSED)
-                            .as("%s on %s under %s: %s", story.name(), machine.name(), release, outcome.refusal())
-                            .isEqualTo(outcome.errno() != null);
-                    assertThat(outcome.verdict() == Verdict.NOT_APPLICABLE).isEqualTo(outcome.reason() != null);
-                    if (outcome.verdict() == Verdict.COHERENT && story.name().contains("late-attach")) {
-                        assertThat(outcome.decision())
-                                .extracting(Decision::enforceCacheCoherency)
-                                .isEqualTo(Enforcement.ENFORCED);
-                    }
-                }
-            }
-        }
     }
 }
