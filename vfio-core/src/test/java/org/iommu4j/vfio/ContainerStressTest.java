@@ -17,10 +17,21 @@ import org.iommu4j.vfio.testvendor.TestHost;
 import org.iommu4j.vfio.testvendor.TestProcess;
 import org.junit.jupiter.api.Test;
 
-/** Threads map and unmap while groups come and go. */
+/**
+ * Threads map and unmap while groups come and go.
+ *
+ * <p>Each makes a number of rounds, or with {@code -Diommu4j.stressSeconds=60} as many as it can in that time.
+ */
 class ContainerStressTest {
     private static final int THREADS = 3;
     private static final int ROUNDS = 400;
+
+    private final long seconds = Long.getLong("iommu4j.stressSeconds", 0);
+    private final long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
+
+    private boolean goesOn(int round) {
+        return seconds == 0 ? round < ROUNDS : System.nanoTime() - end < 0;
+    }
 
     @Test
     void mappingsStayTheSameInEveryDomainWhileGroupsComeAndGo() throws Exception {
@@ -38,7 +49,7 @@ class ContainerStressTest {
                 long window = thread * 0x100_0000L;
                 Random random = new Random(thread);
                 running.add(threads.submit(() -> {
-                    for (int round = 0; round < ROUNDS; round++) {
+                    for (int round = 0; goesOn(round); round++) {
                         long size = (1 + random.nextInt(16)) * 4096L;
                         container.map(window, 0x10_0000, size, VfioContainer.MAP_WRITE);
                         container.map(window + size, 0x12_0000, 0x1000, VfioContainer.MAP_READ);
@@ -49,7 +60,7 @@ class ContainerStressTest {
                 }));
             }
             running.add(threads.submit(() -> {
-                for (int round = 0; round < ROUNDS; round++) {
+                for (int round = 0; goesOn(round); round++) {
                     group.setContainer(container);
                     assertThat(container.checkExtension(VfioExtension.DMA_CC_IOMMU))
                             .isZero();
@@ -60,7 +71,7 @@ class ContainerStressTest {
                 group.setContainer(container);
             }));
             for (Future<?> future : running) {
-                future.get(60, TimeUnit.SECONDS);
+                future.get(seconds + 60, TimeUnit.SECONDS);
             }
         } finally {
             threads.shutdownNow();

@@ -44,11 +44,15 @@ class IommufdFailureTest {
         private boolean pinned;
         final int secondId;
 
+        /** The second device's file, another than that which is bound at first; for some operations. */
+        VfioDeviceFile other;
+
         Bench(String machine, String release) {
             host = new IommufdBench(IommufdBench.named(machine), release, 1600);
             iommufd = host.open(host.failures.processMemory(host.process));
             first = host.file(host.first);
             second = host.file(host.second);
+            other = second;
             int id = first.bind(iommufd);
             secondId = second.bind(iommufd);
             a = iommufd.ioasAlloc(0);
@@ -92,7 +96,7 @@ class IommufdFailureTest {
 
         void closeAll() {
             RuntimeException failure = null;
-            for (Runnable each : List.<Runnable>of(first::close, second::close, access::close, iommufd::close)) {
+            for (Runnable each : List.<Runnable>of(first::close, second::close, other::close, access::close, iommufd::close)) {
                 try {
                     each.run();
                 } catch (IommuException lost) {
@@ -106,7 +110,24 @@ class IommufdFailureTest {
     }
 
     private interface Operation {
+        /** Comes before what can fail. */
+        default void prepare(Bench bench) {}
+
         void run(Bench bench);
+    }
+
+    /** A device's file is closed, and another is bound. */
+    private static final class Bind implements Operation {
+        @Override
+        public void prepare(Bench bench) {
+            bench.second.close();
+            bench.other = bench.host.file(bench.host.second);
+        }
+
+        @Override
+        public void run(Bench bench) {
+            bench.other.bind(bench.iommufd);
+        }
     }
 
     private static Map<String, Operation> operations() {
@@ -137,6 +158,12 @@ class IommufdFailureTest {
         all.put("attach to a HWPT", bench -> bench.second.attach(bench.hwpt));
         all.put("replace", bench -> bench.first.attach(bench.b));
         all.put("replace by a HWPT", bench -> bench.first.attach(bench.hwpt));
+        all.put("bind", new Bind());
+        all.put(
+                "read and write through an access",
+                bench -> bench.access.readWrite(
+                        bench.host.machine.memory(0), 0x100000 + PAGE - 8, new long[] {MEMORY + PAGE - 8, 7}, true));
+        all.put("move an access", bench -> bench.access.replace(bench.b));
         all.put("allocate", bench -> bench.iommufd.hwptAlloc(new HwptAlloc(0, bench.secondId, bench.b)));
         return all;
     }
@@ -155,6 +182,7 @@ class IommufdFailureTest {
             for (; fired; n++) {
                 assertThat(n).as(name).isLessThan(5000);
                 Bench bench = new Bench(machine, release);
+                operation.prepare(bench);
                 long frames = bench.frames();
                 String before = bench.state();
                 bench.host.failures.arm(n);
@@ -193,6 +221,15 @@ class IommufdFailureTest {
         all.put("unmap below an access", bench -> {
             bench.pin();
             bench.iommufd.ioasUnmap(bench.c, 0, -1L);
+        });
+        all.put("unmap through VFIO's call", bench -> bench.iommufd.vfioContainer().unmap(0x100000, 4 * PAGE, 0));
+        all.put("detach an access", bench -> {
+            bench.pin();
+            bench.access.detach();
+        });
+        all.put("close an access", bench -> {
+            bench.pin();
+            bench.access.close();
         });
         all.put("detach", bench -> bench.first.detach());
         all.put("destroy", bench -> bench.iommufd.destroy(bench.hwpt));

@@ -37,7 +37,7 @@ class IommufdHolesTest {
     private static final long SNOOP_CONTROL = 1L << 7;
 
     /** ECAP: SMTS, SMPWC, FLTS. */
-    private static final long FIRST_STAGE = 1L << 43 | 1L << 48 | 1L << 47;
+    static final long FIRST_STAGE = 1L << 43 | 1L << 48 | 1L << 47;
 
     /** CAP.SLLPS: 2 MiB and 1 GiB. */
     private static final long LARGE_PAGES = 3L << 34;
@@ -50,7 +50,7 @@ class IommufdHolesTest {
     }
 
     /** The first device's unit has snoop control, the second's has not. */
-    private static MachineDescription snoopControlOfTheFirst(long more) {
+    static MachineDescription snoopControlOfTheFirst(long more) {
         return mixed(ecap -> ecap | SNOOP_CONTROL | more, ecap -> (ecap & ~SNOOP_CONTROL) | more, "ECAP");
     }
 

@@ -254,6 +254,28 @@ class IommufdObjectsTest {
         iommufd.destroy(ioas);
     }
 
+    /** An access that moves lets go of what it has pinned where it was. */
+    @Test
+    void anAccessThatMovesUnpinsInItsOldIoas() {
+        IommufdBench bench = new IommufdBench(IommufdBench.named("amd"), "7.3", 16);
+        Iommufd iommufd = bench.open();
+        int a = map(iommufd, iommufd.ioasAlloc(0), 8);
+        int b = iommufd.ioasAlloc(0);
+        IommufdAccess[] access = new IommufdAccess[1];
+        access[0] = iommufd.createAccess(
+                (iova, length) -> {
+                    assertRefused(Errno.ENOENT, () -> access[0].pinPages(IOVA, PAGE, false));
+                    access[0].unpinPages(IOVA + PAGE, 2 * PAGE, true);
+                },
+                true);
+        access[0].attach(a);
+        access[0].pinPages(IOVA + PAGE, 2 * PAGE, true);
+        access[0].replace(b);
+        assertThat(bench.process.pinned()).isZero();
+        iommufd.destroy(a);
+        assertRefused(Errno.EBUSY, () -> iommufd.destroy(b));
+    }
+
     @Test
     void anAccessReadsAndWritesAndMoves() {
         IommufdBench bench = new IommufdBench(IommufdBench.named("intel-sc"), "7.3", 16);

@@ -30,7 +30,12 @@ public final class IommufdAccess extends IommufdObject {
 
     private final IommufdContext context;
     private final Ioas.Unmapper unmapper;
+
+    /** Where it pins; null also while it leaves. */
     private @Nullable Ioas ioas;
+
+    /** Where it unpins: what it is about to leave, until the owner let go. */
+    private @Nullable Ioas unpins;
 
     private IommufdAccess(IommufdContext context, Owner owner, boolean needsPages) {
         this.context = context;
@@ -80,11 +85,12 @@ public final class IommufdAccess extends IommufdObject {
             target.addAccess(unmapper);
             target.users++;
             ioas = target;
+            unpins = target;
         }
     }
 
     /**
-     * Moves it to another IOAS; it must have unpinned everything.
+     * Moves it to another IOAS, after asking its owner to unpin everything.
      *
      * @throws IommuException ENOENT (not attached, or no such IOAS), and as {@link #attach}: it stays where it was
      */
@@ -100,8 +106,9 @@ public final class IommufdAccess extends IommufdObject {
             }
             target.addAccess(unmapper);
             target.users++;
-            ioas = target;
             leave(old);
+            ioas = target;
+            unpins = target;
         }
     }
 
@@ -117,12 +124,13 @@ public final class IommufdAccess extends IommufdObject {
                 throw new IommuException(Errno.EINVAL, this + " is not attached");
             }
             leave(old);
-            ioas = null;
         }
     }
 
     private void leave(Ioas old) {
+        ioas = null;
         unmapper.unmap(0, -1L);
+        unpins = null;
         old.removeAccess(unmapper);
         old.users--;
     }
@@ -170,7 +178,12 @@ public final class IommufdAccess extends IommufdObject {
      * @throws IommuException ENOENT when it is not attached
      */
     public void unpinPages(long iova, long length, boolean dirty) {
-        checked(iova, length).unpinForAccess(iova, length, dirty);
+        checkRange(iova, length);
+        Ioas target;
+        synchronized (context.table) {
+            target = attached(unpins);
+        }
+        target.unpinForAccess(iova, length, dirty);
     }
 
     /**
@@ -204,18 +217,25 @@ public final class IommufdAccess extends IommufdObject {
     }
 
     private Ioas checked(long iova, long length) {
+        checkRange(iova, length);
+        synchronized (context.table) {
+            return attached(ioas);
+        }
+    }
+
+    private Ioas attached(@Nullable Ioas target) {
+        if (target == null) {
+            throw new IommuException(Errno.ENOENT, this + " is not attached");
+        }
+        return target;
+    }
+
+    private static void checkRange(long iova, long length) {
         if (length == 0) {
             throw new IommuException(Errno.EINVAL, "a range of 0 bytes");
         }
         if (Long.compareUnsigned(iova + (length - 1), iova) < 0) {
             throw new IommuException(Errno.EOVERFLOW, "the range wraps around");
-        }
-        synchronized (context.table) {
-            Ioas target = ioas;
-            if (target == null) {
-                throw new IommuException(Errno.ENOENT, this + " is not attached");
-            }
-            return target;
         }
     }
 
