@@ -70,33 +70,36 @@ class CaseSchemaTest {
     private final JsonNode schema = JSON.readTree(Checkout.root().resolve("docs/case.schema.json"));
 
     private static List<Path> pages() throws IOException {
-        try (Stream<Path> files =
-                Files.list(Checkout.root().resolve("workbench/src/main/resources/cases"))) {
-            return files.filter(file -> file.toString().endsWith(".yaml")).sorted().toList();
+        try (Stream<Path> files = Files.list(Checkout.root().resolve("workbench/src/main/resources/cases"))) {
+            return files.filter(file -> file.toString().endsWith(".yaml"))
+                    .sorted()
+                    .toList();
         }
     }
 
     private static JsonNode tree(Path page) throws IOException {
-        return JSON.valueToTree(
-                new Load(LoadSettings.builder().build()).loadFromString(Files.readString(page)));
+        return JSON.valueToTree(new Load(LoadSettings.builder().build()).loadFromString(Files.readString(page)));
     }
 
     @Test
     void theFormsOfStepsAreTheReadersVerbs() {
         String pattern = schema.at("/$defs/step/additionalProperties/pattern").asString();
         assertThat(pattern)
-                .isEqualTo(Arrays.stream(Verb.values()).map(Verb::pattern).collect(Collectors.joining("|", "^(?:", ")$")));
+                .isEqualTo(
+                        Arrays.stream(Verb.values()).map(Verb::pattern).collect(Collectors.joining("|", "^(?:", ")$")));
         String forms = schema.at("/$defs/step/description").asString();
         assertThat(forms)
-                .isEqualTo("One of: " + Arrays.stream(Verb.values()).map(Verb::form).collect(Collectors.joining("; "))
-                        + ".");
+                .isEqualTo("One of: "
+                        + Arrays.stream(Verb.values()).map(Verb::form).collect(Collectors.joining("; ")) + ".");
     }
 
     @Test
     void theBuiltInPagesAreOfTheSchema() throws IOException {
         assertThat(pages()).isNotEmpty();
         for (Path page : pages()) {
-            assertThat(JsonSchema.errors(schema, tree(page))).as(page.toString()).isEmpty();
+            assertThat(JsonSchema.errors(schema, tree(page)))
+                    .as(page.toString())
+                    .isEmpty();
         }
     }
 

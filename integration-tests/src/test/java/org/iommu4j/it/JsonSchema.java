@@ -69,7 +69,10 @@ public final class JsonSchema {
                 }
                 case "pattern" -> {
                     String pattern = schema.get("pattern").asString();
-                    if (value.isString() && !Pattern.compile(pattern).matcher(value.asString()).find()) {
+                    if (value.isString()
+                            && !Pattern.compile(pattern)
+                                    .matcher(value.asString())
+                                    .find()) {
                         errors.add(at + " is " + value + ", expected " + pattern);
                     }
                 }
@@ -79,19 +82,19 @@ public final class JsonSchema {
                     }
                 }
                 case "minimum" ->
-                        require(!value.isNumber() || number(schema, keyword) <= value.asDouble(), keyword, at, errors);
+                    require(!value.isNumber() || number(schema, keyword) <= value.asDouble(), keyword, at, errors);
                 case "maximum" ->
-                        require(!value.isNumber() || number(schema, keyword) >= value.asDouble(), keyword, at, errors);
+                    require(!value.isNumber() || number(schema, keyword) >= value.asDouble(), keyword, at, errors);
                 case "minLength" ->
-                        require(!value.isString() || number(schema, keyword) <= characters(value), keyword, at, errors);
+                    require(!value.isString() || number(schema, keyword) <= characters(value), keyword, at, errors);
                 case "maxLength" ->
-                        require(!value.isString() || number(schema, keyword) >= characters(value), keyword, at, errors);
+                    require(!value.isString() || number(schema, keyword) >= characters(value), keyword, at, errors);
                 case "minItems" ->
-                        require(!value.isArray() || number(schema, keyword) <= value.size(), keyword, at, errors);
+                    require(!value.isArray() || number(schema, keyword) <= value.size(), keyword, at, errors);
                 case "minProperties" ->
-                        require(!value.isObject() || number(schema, keyword) <= value.size(), keyword, at, errors);
+                    require(!value.isObject() || number(schema, keyword) <= value.size(), keyword, at, errors);
                 case "maxProperties" ->
-                        require(!value.isObject() || number(schema, keyword) >= value.size(), keyword, at, errors);
+                    require(!value.isObject() || number(schema, keyword) >= value.size(), keyword, at, errors);
                 case "properties", "additionalProperties" -> {}
                 case "$schema", "$defs", "title", "description" -> {}
                 default -> errors.add("the schema uses '" + keyword + "', which this test does not know");

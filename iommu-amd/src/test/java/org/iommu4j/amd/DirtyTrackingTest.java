@@ -161,7 +161,9 @@ class DirtyTrackingTest {
         record.readAndClearDirty(half, true);
         assertThat(half.count()).isEqualTo(marked);
         assertThat(old.memory.load(level2 + 8) & D).as("the leaf").isZero();
-        assertThat((old.memory.load(pages + 3 * 8) & D) == 0).as("a page behind it").isEqualTo(cleared);
+        assertThat((old.memory.load(pages + 3 * 8) & D) == 0)
+                .as("a page behind it")
+                .isEqualTo(cleared);
         DirtyBitmap slots = new DirtyBitmap(0x10_2000, K4, 10);
         record.readAndClearDirty(slots, true);
         assertThat((old.memory.load(leaves + 0x108 * 8) & D) == 0)

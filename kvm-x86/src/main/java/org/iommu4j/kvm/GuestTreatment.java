@@ -38,7 +38,8 @@ public record GuestTreatment(boolean wbinvdExecuted, GuestMemoryType memoryType,
         KvmRules rules = KvmRules.of(release);
         return new GuestTreatment(
                 noncoherentDma,
-                rules.guestMemoryType(virtualization, KvmOptions.DEFAULT, false, noncoherentDma, false, X86MemoryType.WB),
+                rules.guestMemoryType(
+                        virtualization, KvmOptions.DEFAULT, false, noncoherentDma, false, X86MemoryType.WB),
                 rules.dropsEntriesWhenMtrrsChange(virtualization, noncoherentDma));
     }
 }

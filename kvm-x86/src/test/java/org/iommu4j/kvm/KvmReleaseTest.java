@@ -294,8 +294,8 @@ class KvmReleaseTest {
     @ParameterizedTest
     @CsvSource({"5.15, false, UC", "7.3, false, UC", "7.3, true, WB"})
     void onSvmCachingOffReachesHardwareWithoutTheQuirk(String release, boolean quirk, String type) {
-        VirtualMachine machine = machine(
-                release, HardwareVirtualization.SVM, KvmOptions.DEFAULT.withCacheDisableIgnored(quirk));
+        VirtualMachine machine =
+                machine(release, HardwareVirtualization.SVM, KvmOptions.DEFAULT.withCacheDisableIgnored(quirk));
         Vcpu vcpu = vcpu(machine);
         vcpu.setCachingOff(true);
         assertThat(vcpu.effectiveType(TOUCHED, X86MemoryType.WB)).hasToString(type);

@@ -11,7 +11,6 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.vfio.VfioFile;
-import org.iommu4j.vfio.VfioFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;

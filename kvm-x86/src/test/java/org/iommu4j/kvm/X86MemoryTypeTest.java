@@ -56,7 +56,9 @@ class X86MemoryTypeTest {
     void anEntryWithoutIpatIsAsAnMtrrOfItsType() {
         Map<List<X86MemoryType>, X86MemoryType> cells = cells();
         for (GuestMemoryType entry : GuestMemoryType.values()) {
-            X86MemoryType own = named(entry.toString().replace("GUEST_PAT+UC", "UC").replace("GUEST_PAT", "WB")
+            X86MemoryType own = named(entry.toString()
+                    .replace("GUEST_PAT+UC", "UC")
+                    .replace("GUEST_PAT", "WB")
                     .replace("+IPAT", ""));
             for (X86MemoryType pat : X86MemoryType.values()) {
                 assertThat(entry.effective(pat))
@@ -74,8 +76,7 @@ class X86MemoryTypeTest {
                 assertThat(GuestMemoryType.of(type)).hasToString(type.toString());
             } else {
                 assertThatThrownBy(() -> GuestMemoryType.of(type)).isInstanceOf(IllegalArgumentException.class);
-                assertThatThrownBy(() -> type.combinedWith(X86MemoryType.WB))
-                        .isInstanceOf(IllegalStateException.class);
+                assertThatThrownBy(() -> type.combinedWith(X86MemoryType.WB)).isInstanceOf(IllegalStateException.class);
             }
         }
     }

@@ -40,8 +40,7 @@ class CompatGroupsTest {
 
     private void open(String release, IommufdUser.Capability... capabilities) {
         LinuxRelease linux = LinuxRelease.of(release);
-        host = new TestHost()
-                .with(VfioOptions.DEFAULT.withRelease(linux).withEnableUnsafeNoIommuMode(true));
+        host = new TestHost().with(VfioOptions.DEFAULT.withRelease(linux).withEnableUnsafeNoIommuMode(true));
         device = host.add("00:05.0");
         iommufd = Iommufd.open(
                 IommufdOptions.DEFAULT.withRelease(linux).withNoIommu(true),

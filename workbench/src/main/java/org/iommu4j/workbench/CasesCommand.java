@@ -78,8 +78,9 @@ final class CasesCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        List<LinuxRelease> releases =
-                allReleases ? LinuxRelease.known() : linux.stream().map(LinuxRelease::built).toList();
+        List<LinuxRelease> releases = allReleases
+                ? LinuxRelease.known()
+                : linux.stream().map(LinuxRelease::built).toList();
         Workbench workbench = Workbench.create();
         List<MachineDescription> descriptions = machines.isEmpty()
                 ? workbench.machines().builtIn()

@@ -65,8 +65,7 @@ final class DmaBench {
     /** A machine without caches whose GPU is plugged in from outside. */
     static DmaBench outside(String machine, String release, DefaultDomainPolicy policy) {
         MachineFactory factory = MachineFactory.load();
-        return new DmaBench(
-                factory.createFlat(factory.named(machine)), release, policy, true, DmaOptions.DEFAULT);
+        return new DmaBench(factory.createFlat(factory.named(machine)), release, policy, true, DmaOptions.DEFAULT);
     }
 
     static DmaBench cached(String machine, String release, DefaultDomainPolicy policy) {

@@ -216,7 +216,9 @@ class DmaPropertyTest {
         for (int i = 0; i < 6; i++) {
             long page = 0xffff_f000L - random.nextInt(2048) * PAGE;
             if (!reached.containsKey(page) && !waiting.containsKey(page)) {
-                assertThat(bench.read(page)).as("%s, 0x%x is not mapped", where, page).isEmpty();
+                assertThat(bench.read(page))
+                        .as("%s, 0x%x is not mapped", where, page)
+                        .isEmpty();
             }
         }
         for (Map.Entry<Long, Long> page : waiting.entrySet()) {

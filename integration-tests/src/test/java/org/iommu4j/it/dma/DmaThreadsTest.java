@@ -89,7 +89,8 @@ class DmaThreadsTest {
     private void use(DmaDevice device, Random random, long buffer, long mark) {
         switch (random.nextInt(4)) {
             case 0 -> {
-                ScatterList list = new ScatterList().add(buffer + 0x4000, 0x2000).add(buffer, 0x800);
+                ScatterList list =
+                        new ScatterList().add(buffer + 0x4000, 0x2000).add(buffer, 0x800);
                 device.mapScatter(list, DmaDirection.TO_DEVICE);
                 long start = list.dmaAddress(0);
                 take(start, 3, mark);
@@ -115,13 +116,15 @@ class DmaThreadsTest {
 
     private void take(long iova, int pages, long mark) {
         for (int i = 0; i < pages; i++) {
-            assertThat(owners.compareAndExchange((int) (iova / PAGE) + i, 0, mark)).isZero();
+            assertThat(owners.compareAndExchange((int) (iova / PAGE) + i, 0, mark))
+                    .isZero();
         }
     }
 
     private void give(long iova, int pages, long mark) {
         for (int i = 0; i < pages; i++) {
-            assertThat(owners.compareAndExchange((int) (iova / PAGE) + i, mark, 0)).isEqualTo(mark);
+            assertThat(owners.compareAndExchange((int) (iova / PAGE) + i, mark, 0))
+                    .isEqualTo(mark);
         }
     }
 }

@@ -111,7 +111,8 @@ public final class CoherenceInvariants {
         }
         boolean faults = false;
         if (incapable.contains(device)) {
-            excuse(when + ": " + device + " can't block no-snoop, in a domain that promised",
+            excuse(
+                    when + ": " + device + " can't block no-snoop, in a domain that promised",
                     Hole.FIRST_STAGE_WITHOUT_SNOOP_CONTROL);
             faults = true;
         }

@@ -171,8 +171,7 @@ class ContainerOnSiliconTest {
                             ? CoherenceInvariants.withoutSnoopControl(bench.machine(), groups.keySet())
                             : Set.of(),
                     Set.of());
-            machine = new VirtualMachine(
-                    root, bench.machine().processors(), KvmOptions.DEFAULT.withRelease(release));
+            machine = new VirtualMachine(root, bench.machine().processors(), KvmOptions.DEFAULT.withRelease(release));
             kvm = machine.createVfioDevice();
         }
 
@@ -471,7 +470,8 @@ class ContainerOnSiliconTest {
                 files.add(file);
                 kvm.addFile(file);
             }
-            invariants.filesChanged(files.stream().map(VfioGroup::enforcedCoherent).toList());
+            invariants.filesChanged(
+                    files.stream().map(VfioGroup::enforcedCoherent).toList());
         }
 
         private void checkInvariants() {

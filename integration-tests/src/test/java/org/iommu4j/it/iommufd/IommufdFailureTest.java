@@ -96,7 +96,8 @@ class IommufdFailureTest {
 
         void closeAll() {
             RuntimeException failure = null;
-            for (Runnable each : List.<Runnable>of(first::close, second::close, other::close, access::close, iommufd::close)) {
+            for (Runnable each :
+                    List.<Runnable>of(first::close, second::close, other::close, access::close, iommufd::close)) {
                 try {
                     each.run();
                 } catch (IommuException lost) {
@@ -222,7 +223,9 @@ class IommufdFailureTest {
             bench.pin();
             bench.iommufd.ioasUnmap(bench.c, 0, -1L);
         });
-        all.put("unmap through VFIO's call", bench -> bench.iommufd.vfioContainer().unmap(0x100000, 4 * PAGE, 0));
+        all.put(
+                "unmap through VFIO's call",
+                bench -> bench.iommufd.vfioContainer().unmap(0x100000, 4 * PAGE, 0));
         all.put("detach an access", bench -> {
             bench.pin();
             bench.access.detach();

@@ -127,9 +127,7 @@ class IommufdPropertyTest {
         }
         invariants = new CoherenceInvariants(bench.machine, incapable, expected);
         vm = new VirtualMachine(
-                bench.process,
-                bench.machine.processors(),
-                KvmOptions.DEFAULT.withRelease(LinuxRelease.of(release)));
+                bench.process, bench.machine.processors(), KvmOptions.DEFAULT.withRelease(LinuxRelease.of(release)));
         kvm = vm.createVfioDevice();
         access = iommufd.createAccess((iova, length) -> letGo(), true);
         Map<PciAddress, Integer> ids = new HashMap<>();
@@ -405,7 +403,8 @@ class IommufdPropertyTest {
                 attached().stream().filter(each -> each.space() == areas).toList());
         String what;
         if (random.nextInt(4) == 0) {
-            long bytes = areas.values().stream().mapToLong(each -> each.pages * PAGE).sum();
+            long bytes =
+                    areas.values().stream().mapToLong(each -> each.pages * PAGE).sum();
             assertThat(container.unmap(0, 0, CompatContainer.UNMAP_ALL).bytes()).isEqualTo(bytes);
             areas.clear();
             what = "unmap all through VFIO";

@@ -36,8 +36,9 @@ final class KvmProgram extends Program {
                             || text.contains(": vcpu_load: ")
                             || text.startsWith("affinity: ")
                             || text.matches("\\(mark \\d+ not reached\\)")),
-            outside("when the guest executed WBINVD, an input", text -> text.contains(": kvm_exit: ")
-                    || text.contains(": emulate_wbinvd: ")),
+            outside(
+                    "when the guest executed WBINVD, an input",
+                    text -> text.contains(": kvm_exit: ") || text.contains(": emulate_wbinvd: ")),
             outside("on which CPU WBINVD ran, which SEEN says again", text -> text.matches("TRACE .*: ran2?: .*")),
             outside("what a guest's program exits with", text -> text.startsWith("KVM_RUN ")));
 
@@ -68,8 +69,8 @@ final class KvmProgram extends Program {
         this.first = address("qdev");
         this.device = Objects.requireNonNull(host.registered.get(first), "registered");
         this.groupNumber = device.groupId();
-        this.secondGroupNumber =
-                Objects.requireNonNull(host.registered.get(address("qdev2")), "registered").groupId();
+        this.secondGroupNumber = Objects.requireNonNull(host.registered.get(address("qdev2")), "registered")
+                .groupId();
         String line = transcript.lines().get(0).text();
         this.cpus = Integer.parseInt(line.substring(line.lastIndexOf(' ') + 1));
         process.allocate(MEMORY, GUEST_PAGES, true);
@@ -128,8 +129,7 @@ final class KvmProgram extends Program {
     }
 
     private int set(KvmVfioDevice kvmVfio, long attribute, Object file) {
-        return call(() ->
-                kvmVfio.setAttribute(KvmVfioDevice.FILES, attribute, new KvmVfioDevice.FileNumber(file)));
+        return call(() -> kvmVfio.setAttribute(KvmVfioDevice.FILES, attribute, new KvmVfioDevice.FileNumber(file)));
     }
 
     private void addCounted(KvmVfioDevice kvmVfio, Object file, String what) {

@@ -28,8 +28,7 @@ class KvmReplayTest {
 
         program.run();
 
-        Comparison comparison =
-                Comparison.of(WbinvdTrace.normalized(transcript), program.lines(), KvmProgram.OUTSIDE);
+        Comparison comparison = Comparison.of(WbinvdTrace.normalized(transcript), program.lines(), KvmProgram.OUTSIDE);
         System.out.printf(
                 "kvm %s: %s; loads between the steps of a WBINVD: %d%n",
                 transcript, comparison, program.secondWindows());

@@ -373,8 +373,7 @@ final class SimulatedVfio {
     }
 
     private void createKvmVfio(long slot) {
-        VirtualMachine owner =
-                Optional.ofNullable(virtualMachines.get(slot)).orElseThrow(SimulatedVfio::noFile);
+        VirtualMachine owner = Optional.ofNullable(virtualMachines.get(slot)).orElseThrow(SimulatedVfio::noFile);
         KvmVfioDevice made = owner.createVfioDevice();
         kvmVfios.put(slot, made);
         kvmFiles.put(made, new HashSet<>());

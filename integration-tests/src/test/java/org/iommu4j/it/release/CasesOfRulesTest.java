@@ -90,8 +90,7 @@ class CasesOfRulesTest {
             Map.entry("amd: hostTablesOff", new Cell(withoutHostTables(), "guest-no-snoop")),
             Map.entry("intel: enforcement", new Cell(named("intel-sc"), "capable-late-attach")),
             Map.entry("intel: secondStageAttach", new Cell(named("intel-mixed"), "late-attach")),
-            Map.entry(
-                    "intel: firstStageAttach", new Cell(intel(FIRST, FIRST & ~SNOOP_CONTROL), "late-attach")),
+            Map.entry("intel: firstStageAttach", new Cell(intel(FIRST, FIRST & ~SNOOP_CONTROL), "late-attach")),
             Map.entry("intel: predictsEnforcement", new Cell(named("intel-sc"), "guest-forgets-flush")),
             Map.entry("intel: unmanagedPrefersSecondStage", new Cell(intel(BOTH, BOTH), "user-domains")),
             Map.entry("intel: userDomainsAreSnooped", new Cell(intel(FIRST, FIRST), "guest-no-snoop-unreported")),
@@ -296,12 +295,12 @@ class CasesOfRulesTest {
 
     private static VfioGroup group(Scenario scenario, PciAddress device) {
         scenario.vfio().register(device);
-        return scenario.vfio().openGroup(scenario.core().group(device).orElseThrow().id());
+        return scenario.vfio()
+                .openGroup(scenario.core().group(device).orElseThrow().id());
     }
 
     private static VirtualMachine machine(Scenario scenario, UserProcess vmm, KvmOptions options) {
-        return new VirtualMachine(
-                vmm, scenario.machine().processors(), options.withRelease(scenario.release()));
+        return new VirtualMachine(vmm, scenario.machine().processors(), options.withRelease(scenario.release()));
     }
 
     /** A device joins the page table that iommufd made for another. */
@@ -332,7 +331,8 @@ class CasesOfRulesTest {
         Iommu iommu = device.iommu();
         scenario.note(iommu.allocate(DomainType.UNMANAGED, device).format());
         try {
-            scenario.note(iommu.allocateForUser(device, Set.of(DomainFlag.PASID)).format());
+            scenario.note(
+                    iommu.allocateForUser(device, Set.of(DomainFlag.PASID)).format());
         } catch (IommuException e) {
             scenario.note(e.errno().toString());
         }

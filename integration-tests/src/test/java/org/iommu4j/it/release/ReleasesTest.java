@@ -133,8 +133,7 @@ class ReleasesTest {
     /** There was no tree, image or transcript of them: what began there was inferred. */
     @Test
     void nothingWasSeenInReleasesThatNobodyHad() {
-        Set<LinuxRelease> unseen =
-                Set.of(new LinuxRelease(5, 18), new LinuxRelease(6, 15), new LinuxRelease(6, 16));
+        Set<LinuxRelease> unseen = Set.of(new LinuxRelease(5, 18), new LinuxRelease(6, 15), new LinuxRelease(6, 16));
         List<String> wrong = new ArrayList<>();
         modules().forEach((module, rules) -> {
             for (ReleaseRule<?> rule : rules) {

@@ -68,10 +68,10 @@ class RiscvMachineTest {
         assertThat(vendors.claiming(machine.firmware(), first)).isEmpty();
         Machine withTree = machines.create(machines.named("riscv-dt"));
         List<Iommu> drivers = vendors.open(withTree.vendorContext(first));
-        assertThat(drivers).singleElement().satisfies(driver -> assertThat(driver.units())
-                .containsExactly("riscv-iommu@40000000.iommu"));
-        IommuCore core = IommuCore.open(
-                drivers, withTree.topology(), withTree.namedDevices(), DefaultDomainPolicy.DMA);
+        assertThat(drivers)
+                .singleElement()
+                .satisfies(driver -> assertThat(driver.units()).containsExactly("riscv-iommu@40000000.iommu"));
+        IommuCore core = IommuCore.open(drivers, withTree.topology(), withTree.namedDevices(), DefaultDomainPolicy.DMA);
         assertThat(core.group(withTree.namedDevices().iterator().next()))
                 .as("of the device that is not on PCI")
                 .isPresent();

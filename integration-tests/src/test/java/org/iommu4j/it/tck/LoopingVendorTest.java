@@ -44,21 +44,28 @@ class LoopingVendorTest {
             released.await();
             return call.proceed();
         });
-        assertThat(failures).isNotEmpty().allSatisfy(message -> assertThat(message)
-                .startsWith("promise broken\n  [" + FEW + "] " + Promises.sentence(FEW) + '\n')
-                .contains("\nby " + subject + "\nno end within 2 s (-Diommu4j.tck.timeout sets this)", "\nthread \"", ENDED)
-                .contains("java.util.concurrent.CountDownLatch.await(", "after these steps:"));
+        assertThat(failures)
+                .isNotEmpty()
+                .allSatisfy(message -> assertThat(message)
+                        .startsWith("promise broken\n  [" + FEW + "] " + Promises.sentence(FEW) + '\n')
+                        .contains(
+                                "\nby " + subject + "\nno end within 2 s (-Diommu4j.tck.timeout sets this)",
+                                "\nthread \"",
+                                ENDED)
+                        .contains("java.util.concurrent.CountDownLatch.await(", "after these steps:"));
     }
 
     @Test
     void aDriverThatLoopsForeverIsLeftAndLaterTestsAreRefused() throws InterruptedException {
         List<String> failures = failures(MANY, IommuDomain.class, "map", this::loop);
-        assertThat(failures).hasSizeGreaterThan(3).allSatisfy(message -> assertThat(message)
-                .contains("promise broken\n  [" + MANY + "] "));
-        assertThat(failures.subList(0, 3)).allSatisfy(message -> assertThat(message)
-                .contains("is RUNNABLE\n", "LoopingVendorTest.loop(LoopingVendorTest.java:", RUNS_ON));
-        assertThat(failures.subList(3, failures.size())).allSatisfy(message -> assertThat(message)
-                .contains("not run: 3 tests before it still loop"));
+        assertThat(failures)
+                .hasSizeGreaterThan(3)
+                .allSatisfy(message -> assertThat(message).contains("promise broken\n  [" + MANY + "] "));
+        assertThat(failures.subList(0, 3))
+                .allSatisfy(message -> assertThat(message)
+                        .contains("is RUNNABLE\n", "LoopingVendorTest.loop(LoopingVendorTest.java:", RUNS_ON));
+        assertThat(failures.subList(3, failures.size()))
+                .allSatisfy(message -> assertThat(message).contains("not run: 3 tests before it still loop"));
 
         loopsEnd();
         assertThat(new KitRun(KIT, work -> Sabotaged.over(subject, work)).failures(MANY))
@@ -73,8 +80,8 @@ class LoopingVendorTest {
                     return call.proceed();
                 }))
                 .isNotEmpty()
-                .allSatisfy(message -> assertThat(message)
-                        .contains("promise broken\n  [" + FEW + "] ", "no end within 2 s", ENDED));
+                .allSatisfy(message ->
+                        assertThat(message).contains("promise broken\n  [" + FEW + "] ", "no end within 2 s", ENDED));
     }
 
     @Test

@@ -391,11 +391,7 @@ final class SiliconSaboteurs {
                             return answer < 0 ? Translation.fault(2) : answer;
                         })
                         .where(TRANSLATION_REQUESTS),
-                unit(
-                                "unit-complete-1",
-                                "forgets the answers of devices",
-                                "completeInvalidation",
-                                call -> true)
+                unit("unit-complete-1", "forgets the answers of devices", "completeInvalidation", call -> true)
                         .where(TRANSLATION_REQUESTS),
                 unit("unit-time-out-1", "gives up on everything", "timeOutInvalidations", call -> {
                     unit(call).reset();
@@ -1077,10 +1073,16 @@ final class SiliconSaboteurs {
                 fabric("fabric-writable-1", "takes writes everywhere", "isWritable", call -> true),
                 fabric("fabric-writable-1", "takes writes nowhere", "isWritable", call -> false),
                 fabric("fabric-wire-1", "drives no wire", "setWire", call -> null),
-                fabric("fabric-wire-1", "never lets a wire go", "setWire", call -> call.with(1, true)
-                        .proceed()),
-                fabric("fabric-wire-1", "drives wire 0 alone", "setWire", call -> call.with(0, 0)
-                        .proceed()),
+                fabric(
+                        "fabric-wire-1",
+                        "never lets a wire go",
+                        "setWire",
+                        call -> call.with(1, true).proceed()),
+                fabric(
+                        "fabric-wire-1",
+                        "drives wire 0 alone",
+                        "setWire",
+                        call -> call.with(0, 0).proceed()),
                 fabric(
                         "fabric-respond-1",
                         "answers success always",

@@ -134,12 +134,7 @@ final class CommandQueue extends MemoryQueue {
         held = false;
         tags.take(tag, destination(), 0);
         InvalidationAnswer answer = fabric.invalidateDevice(
-                destination(),
-                command.pasid(),
-                command.isGlobal(),
-                command.rangeStart(),
-                command.rangeBytes(),
-                tag);
+                destination(), command.pasid(), command.isGlobal(), command.rangeStart(), command.rangeBytes(), tag);
         if (answer != InvalidationAnswer.LATER) {
             tags.release(tag);
         }

@@ -291,8 +291,7 @@ final class RiscvUnit implements TranslationUnit {
 
     /** Stores an interrupt message, which has 4 bytes; a request that is not the thread's last is looked up again. */
     @Override
-    public int consume(
-            long translation, int sourceId, int pasid, long address, int flags, long data, int bytes) {
+    public int consume(long translation, int sourceId, int pasid, long address, int flags, long data, int bytes) {
         if (!Translation.isConsumed(translation)) {
             throw new IllegalStateException("unit " + spec.name() + " does not take writes of "
                     + Translation.toString(translation) + " for 0x" + Long.toHexString(address));

@@ -399,8 +399,7 @@ class RiscvQueuesTest {
         assertThat(bench.memory.stored32).containsExactly("60000=421");
 
         long bigEndian = bench.write(0x2800_4004);
-        assertThat(consume(bigEndian, 0x2800_4004, Integer.reverseBytes(71)))
-                .isZero();
+        assertThat(consume(bigEndian, 0x2800_4004, Integer.reverseBytes(71))).isZero();
         assertThat(bench.memory.peek(file + 16)).isEqualTo(3 << 6);
         long elsewhere = bench.write(0x2800_4008);
         consume(elsewhere, 0x2800_4008, 72);
@@ -492,13 +491,17 @@ class RiscvQueuesTest {
         bench.on(); // wired, with vectors of 0
         assertThat(bench.memory.wires).isZero();
         bench.command(0x3ff, 0);
-        assertThat(bench.memory.wires).as("the command queue's, illegal command").isEqualTo(1);
+        assertThat(bench.memory.wires)
+                .as("the command queue's, illegal command")
+                .isEqualTo(1);
         bench.unit.writeRegister64(760, 0x0005);
         assertThat(bench.memory.wires).as("moved to wire 5").isEqualTo(1 << 5);
         bench.unit.writeRegister64(760, 0x0055);
         bench.read(0x1000);
         bench.settle();
-        assertThat(bench.unit.readRegister32(84)).as("ipsr: commands and faults").isEqualTo(3);
+        assertThat(bench.unit.readRegister32(84))
+                .as("ipsr: commands and faults")
+                .isEqualTo(3);
         bench.unit.writeRegister32(72, 0x403);
         bench.unit.writeRegister32(84, 1);
         assertThat(bench.memory.wires).as("still for faults").isEqualTo(1 << 5);

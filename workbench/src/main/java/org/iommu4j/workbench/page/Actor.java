@@ -64,8 +64,8 @@ public sealed interface Actor {
      * @param driver its driver in the host
      * @param noSnoop whether its requests ask for no-snoop
      */
-    record Device(Which which, @Nullable String vm, @Nullable String in, Driver driver, boolean noSnoop)
-            implements Actor {
+    record Device(
+            Which which, @Nullable String vm, @Nullable String in, Driver driver, boolean noSnoop) implements Actor {
         @Override
         public Kind kind() {
             return Kind.DEVICE;

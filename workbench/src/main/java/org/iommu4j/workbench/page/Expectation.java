@@ -92,8 +92,7 @@ public record Expectation(
                     return Optional.empty();
                 }
             }
-            return Optional.of("expected " + (actor == null ? "memory" : actor) + " with "
-                    + Hex.of(expected.value()));
+            return Optional.of("expected " + (actor == null ? "memory" : actor) + " with " + Hex.of(expected.value()));
         }
         return Optional.empty();
     }

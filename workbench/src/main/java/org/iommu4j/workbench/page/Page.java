@@ -53,8 +53,6 @@ public record Page(
 
     /** Returns the expectation for a machine and a release; empty when none fits. */
     public Optional<Expectation> expectation(String machine, LinuxRelease release) {
-        return expectations.stream()
-                .filter(each -> each.fits(machine, release))
-                .findFirst();
+        return expectations.stream().filter(each -> each.fits(machine, release)).findFirst();
     }
 }

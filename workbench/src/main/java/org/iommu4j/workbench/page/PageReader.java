@@ -65,7 +65,8 @@ public final class PageReader {
         try (InputStream stream = Files.newInputStream(file)) {
             return read(file.toString(), stream.readNBytes(YamlNodes.MAX_BYTES + 1));
         } catch (IOException e) {
-            throw new InputException(file + ": no page can be read there (" + e.getClass().getSimpleName() + ")", e);
+            throw new InputException(
+                    file + ": no page can be read there (" + e.getClass().getSimpleName() + ")", e);
         }
     }
 
@@ -86,8 +87,7 @@ public final class PageReader {
                 "a page",
                 List.of("case", "about", "actors", "memory", "steps", "expect"),
                 List.of("story", "sources", "fixed-by"));
-        String name = yaml.text(
-                field(fields, "case"), "the case's name: lower-case words joined by hyphens", HYPHENED);
+        String name = yaml.text(field(fields, "case"), "the case's name: lower-case words joined by hyphens", HYPHENED);
         Node about = field(fields, "about");
         if (characters(yaml.text(about, "what the case is about")) > LONGEST_ABOUT) {
             throw yaml.refused(about, "more than " + LONGEST_ABOUT + " characters, expected one line");

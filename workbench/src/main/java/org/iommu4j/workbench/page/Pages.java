@@ -24,7 +24,8 @@ public final class Pages {
     /** Returns the built-in pages, in the order of their names. */
     public static List<Page> builtIn() {
         List<Page> pages = new ArrayList<>();
-        for (String name : new String(resource("index"), StandardCharsets.UTF_8).lines().toList()) {
+        for (String name :
+                new String(resource("index"), StandardCharsets.UTF_8).lines().toList()) {
             String file = name + SUFFIX;
             pages.add(PageReader.read(file, resource(file)));
         }
@@ -55,13 +56,15 @@ public final class Pages {
     public static List<Page> in(Path directory) {
         List<Path> files;
         try (Stream<Path> listed = Files.list(directory)) {
-            files = listed.filter(file -> file.toString().endsWith(SUFFIX)
-                            || file.toString().endsWith(".yml"))
+            files = listed.filter(file ->
+                            file.toString().endsWith(SUFFIX) || file.toString().endsWith(".yml"))
                     .sorted()
                     .toList();
         } catch (IOException e) {
             throw new InputException(
-                    directory + ": no directory that can be listed (" + e.getClass().getSimpleName() + ")", e);
+                    directory + ": no directory that can be listed ("
+                            + e.getClass().getSimpleName() + ")",
+                    e);
         }
         if (files.isEmpty()) {
             throw new InputException(directory + ": no page there, expected files that end in " + SUFFIX);

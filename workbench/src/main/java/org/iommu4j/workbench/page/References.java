@@ -9,7 +9,6 @@ import java.util.Set;
 import java.util.stream.Collectors;
 import org.iommu4j.workbench.page.Actor.Kind;
 import org.iommu4j.workbench.page.Page.Memory;
-import org.iommu4j.workbench.page.Verb.Hole;
 import org.iommu4j.workbench.scenario.AssignedBy;
 import org.snakeyaml.engine.v2.nodes.Node;
 

@@ -173,7 +173,8 @@ final class Stage {
         }
         if (most >= scenario.processors().size()) {
             throw new NotApplicableException(
-                    NotApplicable.MACHINE_LACKS, "the machine has no cpu" + most + ", which case " + page.name() + " needs");
+                    NotApplicable.MACHINE_LACKS,
+                    "the machine has no cpu" + most + ", which case " + page.name() + " needs");
         }
     }
 
@@ -280,8 +281,7 @@ final class Stage {
                 members.add(each);
             }
         });
-        AssignedGuest guest =
-                scenario.newGuest(name, vm.by(), members.isEmpty() ? null : device(members.get(0)));
+        AssignedGuest guest = scenario.newGuest(name, vm.by(), members.isEmpty() ? null : device(members.get(0)));
         guests.put(name, guest);
         page.actors().forEach((each, actor) -> {
             if (actor instanceof Actor.Vcpu vcpu && vcpu.vm().equals(name)) {
@@ -306,9 +306,7 @@ final class Stage {
                 places.put(
                         buffer,
                         new Place(
-                                number,
-                                guest.vm().translate(Scenario.GUEST_ADDRESS + offset),
-                                Scenario.IOVA + offset));
+                                number, guest.vm().translate(Scenario.GUEST_ADDRESS + offset), Scenario.IOVA + offset));
             }
         });
     }
@@ -370,8 +368,7 @@ final class Stage {
 
     private List<DomainOutcome> outcomes() {
         List<DomainOutcome> outcomes = new ArrayList<>();
-        ofKernelDrivers.forEach(
-                device -> outcomes.add(new DomainOutcome(List.of(device), Enforcement.NOT_ASKED)));
+        ofKernelDrivers.forEach(device -> outcomes.add(new DomainOutcome(List.of(device), Enforcement.NOT_ASKED)));
         domains.values().forEach(domain -> outcomes.add(domain.outcome()));
         guests.values().forEach(guest -> outcomes.addAll(guest.domains()));
         return outcomes;
@@ -427,7 +424,9 @@ final class Stage {
                 hasDma = true;
             }
             case ENFORCE -> present(domains, step.actor()).enforce();
-            case MAP -> present(domains, step.actor()).map(placeOf(step).iova(), placeOf(step).physical());
+            case MAP ->
+                present(domains, step.actor())
+                        .map(placeOf(step).iova(), placeOf(step).physical());
             case JOIN -> present(domains, step.actor()).attach(device(step.argument(0)));
             case GIVE -> give(step);
             case BIND -> scenario.bindToVfio(device(step.argument(0)));
@@ -480,7 +479,8 @@ final class Stage {
                     machine.evict(each.id(), placeOf(step).physical());
                 }
             }
-            case PREFETCH -> machine.prefetch(cpu(step.argument(1)), placeOf(step).physical());
+            case PREFETCH ->
+                machine.prefetch(cpu(step.argument(1)), placeOf(step).physical());
             case DRAIN -> machine.drainCaches();
         }
     }
@@ -525,9 +525,7 @@ final class Stage {
 
     /** A virtual machine's vCPUs share the types of its tables. */
     private String typeKey(Step step) {
-        return page.actors().get(step.actor()) instanceof Actor.Vcpu vcpu
-                ? vcpu.vm() + " " + step.argument(0)
-                : "";
+        return page.actors().get(step.actor()) instanceof Actor.Vcpu vcpu ? vcpu.vm() + " " + step.argument(0) : "";
     }
 
     private MemoryType type(Step step) {

@@ -111,8 +111,10 @@ final class YamlNodes {
             if (event instanceof NodeEvent node && node.getAnchor().isPresent()) {
                 throw refused(mark, "an anchor (&), expected none");
             }
-            boolean tagged = event instanceof ScalarEvent scalar && scalar.getTag().isPresent()
-                    || event instanceof CollectionStartEvent start && start.getTag().isPresent();
+            boolean tagged =
+                    event instanceof ScalarEvent scalar && scalar.getTag().isPresent()
+                            || event instanceof CollectionStartEvent start
+                                    && start.getTag().isPresent();
             if (tagged) {
                 throw refused(mark, "a tag (!), expected none");
             }
@@ -209,9 +211,7 @@ final class YamlNodes {
             throw refused(node, shown(node) + ", expected " + words + ": a text");
         }
         if (!scalar.getTag().equals(Tag.STR)) {
-            throw refused(
-                    node,
-                    shown(node) + " is no text for YAML, expected " + words + "; quotes make it one");
+            throw refused(node, shown(node) + " is no text for YAML, expected " + words + "; quotes make it one");
         }
         if (scalar.getValue().isEmpty()) {
             throw refused(node, "an empty text, expected " + words);

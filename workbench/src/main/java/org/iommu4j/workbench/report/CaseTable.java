@@ -85,8 +85,10 @@ public final class CaseTable {
         Map<String, String> about = new LinkedHashMap<>();
         outcomes.forEach(outcome -> about.put(outcome.caseName(), outcome.about()));
         int width = about.keySet().stream().mapToInt(String::length).max().orElse(0);
-        about.forEach((name, words) ->
-                text.append(pad(name, width)).append("  ").append(Printable.line(words)).append('\n'));
+        about.forEach((name, words) -> text.append(pad(name, width))
+                .append("  ")
+                .append(Printable.line(words))
+                .append('\n'));
         for (Outcome outcome : outcomes) {
             String difference = outcome.unexpected();
             if (difference != null) {

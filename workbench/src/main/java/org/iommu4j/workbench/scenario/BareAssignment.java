@@ -100,7 +100,9 @@ final class BareAssignment implements Assignment {
 
     @Override
     public List<DomainOutcome> domains() {
-        return attached.isEmpty() ? List.of() : List.of(new DomainOutcome(List.copyOf(attached), Enforcement.NOT_ASKED));
+        return attached.isEmpty()
+                ? List.of()
+                : List.of(new DomainOutcome(List.copyOf(attached), Enforcement.NOT_ASKED));
     }
 
     @Override

@@ -31,8 +31,7 @@ final class CompatAssignment extends GroupAssignment {
 
     @Override
     void mapNow(long iova, long virtualAddress, long bytes) {
-        iommufd.vfioContainer()
-                .map(iova, virtualAddress, bytes, CompatContainer.MAP_READ | CompatContainer.MAP_WRITE);
+        iommufd.vfioContainer().map(iova, virtualAddress, bytes, CompatContainer.MAP_READ | CompatContainer.MAP_WRITE);
     }
 
     @Override

@@ -250,13 +250,10 @@ public final class Scenario {
                     NotApplicable.RELEASE_LACKS,
                     "Linux " + release() + " has no iommufd" + (by == AssignedBy.IOMMUFD ? " with device files" : ""));
         }
-        IommufdOptions options = IommufdOptions.DEFAULT
-                .withRelease(release())
-                .withAllowUnsafeInterrupts(kernel.allowUnsafeInterrupts());
+        IommufdOptions options =
+                IommufdOptions.DEFAULT.withRelease(release()).withAllowUnsafeInterrupts(kernel.allowUnsafeInterrupts());
         IommufdUser user = IommufdUser.root(vmm);
-        return by == AssignedBy.IOMMUFD
-                ? Iommufd.open(options, user)
-                : Iommufd.openVfioContainer(options, user);
+        return by == AssignedBy.IOMMUFD ? Iommufd.open(options, user) : Iommufd.openVfioContainer(options, user);
     }
 
     /**

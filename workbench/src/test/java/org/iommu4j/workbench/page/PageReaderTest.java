@@ -110,12 +110,14 @@ class PageReaderTest {
     @Test
     void whoAwaitsWhatNobodyRangIsRefused() {
         assertRefused(GOOD.replace("gpu:   read buffer", "gpu: await vcpu0"), "10:10:", "never ends");
-        read(GOOD.replace("gpu:   read buffer", "vcpu0: ring gpu\n  - gpu: await vcpu0\n  - gpu: done\n  - vcpu0: await gpu"));
+        read(GOOD.replace(
+                "gpu:   read buffer", "vcpu0: ring gpu\n  - gpu: await vcpu0\n  - gpu: done\n  - vcpu0: await gpu"));
     }
 
     @Test
     void insideOfAWbinvdAGuestDoesNothing() {
-        assertRefused(GOOD.replace("gpu:   read buffer", "vcpu0: begin wbinvd\n  - vcpu0: wbinvd"), "11:12", "end wbinvd");
+        assertRefused(
+                GOOD.replace("gpu:   read buffer", "vcpu0: begin wbinvd\n  - vcpu0: wbinvd"), "11:12", "end wbinvd");
         assertRefused(GOOD.replace("gpu:   read buffer", "vcpu0: end wbinvd"), "10:12", "begin wbinvd");
     }
 }
