@@ -35,7 +35,7 @@ public final class MappingFootprint {
         UserMappings mappings = into.open(count);
         long before = used();
         for (int i = 0; i < count; i++) {
-            mappings.map((1L << 32) + 2 * i * size, 1L << 32, size);
+            mappings.map((1L << 32) + 2L * i * size, 1L << 32, size);
         }
         long bytes = used() - before;
         long tables = into.domains * tableBytes(count, size);
@@ -47,14 +47,14 @@ public final class MappingFootprint {
                 bytes >> 20,
                 tables >> 20,
                 (bytes - tables) / count);
-        mappings.unmap((1L << 32) + 2 * (count - 1) * size, size); // it is in use until here
+        mappings.unmap((1L << 32) + 2L * (count - 1) * size, size); // it is in use until here
     }
 
     /** Tables of 512 entries that every other entry of is used, over all levels below the top. */
     private static long tableBytes(int count, long size) {
         long tables = 0;
         for (long span = 512 * size; span < 1L << 48; span *= 512) {
-            tables += (2 * count * size + span - 1) / span;
+            tables += (2L * count * size + span - 1) / span;
         }
         return tables * PAGE;
     }

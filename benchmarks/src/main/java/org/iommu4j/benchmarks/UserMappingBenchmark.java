@@ -98,7 +98,7 @@ public class UserMappingBenchmark {
             }
             // Every other page, so that no two of them are one mapping.
             for (int i = 0; i < others; i++) {
-                mappings.map((1L << 32) + 2 * i * PAGE, MEMORY, PAGE);
+                mappings.map((1L << 32) + 2L * i * PAGE, MEMORY, PAGE);
             }
         }
 
@@ -139,7 +139,7 @@ public class UserMappingBenchmark {
             for (long at = 0; at < size; at += chunk) {
                 process.pin(LinearProcess.virtual(MEMORY + at), (int) (chunk / PAGE), true, frames);
                 for (Rig rig : rigs) {
-                    rig.domain.map(IOVA + at, frames[0], unit, (int) (chunk / unit), Prot.READ_WRITE);
+                    rig.domain.map(IOVA + at, frames[0], unit, chunk / unit, Prot.READ_WRITE);
                 }
             }
             for (long at = 0; at < size; at += chunk) {

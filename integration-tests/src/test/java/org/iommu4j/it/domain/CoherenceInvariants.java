@@ -52,7 +52,7 @@ public final class CoherenceInvariants {
     private final Machine machine;
     private final Set<Hole> holes;
     private final Set<PciAddress> incapable;
-    private final Map<IommuDomain, Boolean> promises = new IdentityHashMap<>();
+    private final IdentityHashMap<IommuDomain, Boolean> promises = new IdentityHashMap<>();
     private final Map<Hole, Integer> excused = new EnumMap<>(Hole.class);
     private boolean expectedOfKvm;
 

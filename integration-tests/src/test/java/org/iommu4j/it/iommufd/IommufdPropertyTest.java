@@ -121,7 +121,7 @@ class IommufdPropertyTest {
                 : Set.of();
         Set<Hole> expected = EnumSet.noneOf(Hole.class);
         if (!holes.isEmpty()) {
-            for (String hole : holes.split(" ")) {
+            for (String hole : holes.split(" ", -1)) {
                 expected.add(Hole.valueOf(hole));
             }
         }
@@ -303,7 +303,7 @@ class IommufdPropertyTest {
     }
 
     /** A device that was refused by another HWPT is where it was, or blocked: the hole of a refused replace. */
-    private void checkRefusedReplace(PciAddress device, TreeMap<Long, Area> areas) {
+    private void checkRefusedReplace(PciAddress device, NavigableMap<Long, Area> areas) {
         if (areas.isEmpty()) {
             return;
         }

@@ -136,10 +136,10 @@ class CasesOfRulesTest {
         byte[] ivrs = machine.acpiTables().get("IVRS").clone();
         int block = 48;
         while (ivrs[block] != 0x11) {
-            block += (ivrs[block + 2] & 0xff) | (ivrs[block + 3] & 0xff) << 8;
+            block += (ivrs[block + 2] & 0xff) | ((ivrs[block + 3] & 0xff) << 8);
         }
-        ivrs[block + 20] |= 1;
-        ivrs[9] -= 1; // the checksum
+        ivrs[block + 20] = (byte) (ivrs[block + 20] | 1);
+        ivrs[9]--; // the checksum
         return machine.withAcpiTables(Map.of("IVRS", ivrs));
     }
 
@@ -185,7 +185,7 @@ class CasesOfRulesTest {
             Object before = rule.periods().get(i - 1).value();
             String outcome = outcome(cell, period.from());
             assertThat(outcome(cell, period.from())).as("run again").isEqualTo(outcome);
-            try (MockedStatic<RuleRecords> turned =
+            try (MockedStatic<RuleRecords> ignored =
                     mockStatic(RuleRecords.class, call -> record(call.getArguments(), rule, before))) {
                 if (!outcome(cell, period.from()).equals(outcome)) {
                     changes.add(period.from());

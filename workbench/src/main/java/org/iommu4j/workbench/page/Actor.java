@@ -112,7 +112,7 @@ public sealed interface Actor {
      * @param owner the name of its owner, which data carry
      * @param cpu the CPU on which it runs
      */
-    record Process(String owner, int cpu) implements Actor {
+    record HostProcess(String owner, int cpu) implements Actor {
         @Override
         public Kind kind() {
             return Kind.PROCESS;

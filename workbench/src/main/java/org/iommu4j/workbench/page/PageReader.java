@@ -174,7 +174,7 @@ public final class PageReader {
         }
         if (keys.containsKey("process")) {
             Map<String, Node> fields = yaml.fields(node, "a process", List.of("process", "cpu"), List.of());
-            return new Actor.Process(
+            return new Actor.HostProcess(
                     yaml.text(field(fields, "process"), "the owner of its data", Verb.NAME), cpu(fields));
         }
         if (keys.containsKey("host")) {

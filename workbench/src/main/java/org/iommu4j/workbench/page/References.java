@@ -98,7 +98,7 @@ final class References {
     void declareMemory(String name, Memory page, Node at) {
         Actor owner = actors.get(page.owner());
         boolean owns = owner instanceof Actor.Vm
-                || owner instanceof Actor.Process
+                || owner instanceof Actor.HostProcess
                 || owner instanceof Actor.Domain
                 || (owner instanceof Actor.Device device && device.driver() == Actor.Driver.KERNEL);
         if (!owns) {
@@ -112,7 +112,7 @@ final class References {
             if (!(actors.get(then) instanceof Actor.Vm)) {
                 throw yaml.unknown(at, "'" + then + "' is no virtual machine; " + known(Kind.VM));
             }
-            if (!(owner instanceof Actor.Process)) {
+            if (!(owner instanceof Actor.HostProcess)) {
                 throw yaml.unknown(at, "only a process' page is given away");
             }
             count(then, at);
@@ -194,7 +194,7 @@ final class References {
         boolean reached = true;
         if (actor instanceof Actor.Vcpu vcpu) {
             reached = vcpu.vm().equals(page.owner()) || vcpu.vm().equals(page.then());
-        } else if (actor instanceof Actor.Process) {
+        } else if (actor instanceof Actor.HostProcess) {
             reached = step.actor().equals(page.owner());
         } else if (actor instanceof Actor.Domain) {
             reached = step.actor().equals(page.owner());

@@ -126,7 +126,7 @@ final class Stage {
                 if (device.driver() != Actor.Driver.VFIO_PCI) {
                     scenario.keepFromVfio(address);
                 }
-            } else if (actor instanceof Actor.Process process) {
+            } else if (actor instanceof Actor.HostProcess process) {
                 processes.put(name, machine.newProcess(0, false));
                 scenario.owns(new Owner(process.owner(), false), name);
             }
@@ -161,7 +161,7 @@ final class Stage {
                     ? vcpu.cpu()
                     : actor instanceof Actor.Host host
                             ? host.cpu()
-                            : actor instanceof Actor.Process process ? process.cpu() : 0;
+                            : actor instanceof Actor.HostProcess process ? process.cpu() : 0;
             most = Math.max(most, cpu);
         }
         for (Step step : page.steps()) {
@@ -573,7 +573,7 @@ final class Stage {
         Actor actor = page.actors().get(step.actor());
         int cpu = actor instanceof Actor.Host host
                 ? host.cpu()
-                : actor instanceof Actor.Process process ? process.cpu() : -1;
+                : actor instanceof Actor.HostProcess process ? process.cpu() : -1;
         if (cpu < 0) {
             throw new IllegalArgumentException("'" + step.actor() + "' is not there any more");
         }

@@ -105,9 +105,14 @@ public enum Verb {
     static final String VALUE = "(?:0x[0-9a-f]{1,16}|0|[1-9][0-9]{0,17})";
 
     private final String form;
+
+    @SuppressWarnings("ImmutableEnumChecker") // nobody changes it
     private final Set<Kind> kinds;
+
     private final String pattern;
     private final Pattern compiled;
+
+    @SuppressWarnings("ImmutableEnumChecker") // a copy
     private final List<Hole> holes;
 
     Verb(String form, Kind... kinds) {

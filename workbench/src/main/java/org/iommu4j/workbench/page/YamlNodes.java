@@ -112,9 +112,9 @@ final class YamlNodes {
                 throw refused(mark, "an anchor (&), expected none");
             }
             boolean tagged =
-                    event instanceof ScalarEvent scalar && scalar.getTag().isPresent()
-                            || event instanceof CollectionStartEvent start
-                                    && start.getTag().isPresent();
+                    (event instanceof ScalarEvent scalar && scalar.getTag().isPresent())
+                            || (event instanceof CollectionStartEvent start
+                                    && start.getTag().isPresent());
             if (tagged) {
                 throw refused(mark, "a tag (!), expected none");
             }
@@ -132,20 +132,28 @@ final class YamlNodes {
 
     /** Makes a refusal of what is at a node. */
     InputException refused(Node at, String message) {
-        return refused(at.getStartMark().orElse(null), message);
+        return new InputException(placed(at.getStartMark().orElse(null), message));
     }
 
     /** Makes a refusal of a name. */
     PageReferenceException unknown(Node at, String message) {
-        return new PageReferenceException(refused(at, message).getMessage());
+        return new PageReferenceException(placed(at.getStartMark().orElse(null), message));
     }
 
     private InputException refused(@Nullable Mark mark, String message) {
-        return mark == null ? refused(1, 1, message) : refused(mark.getLine() + 1, mark.getColumn() + 1, message);
+        return new InputException(placed(mark, message));
     }
 
     private InputException refused(int line, int column, String message) {
-        return new InputException(Printable.line(file + ":" + line + ":" + column + ": " + message));
+        return new InputException(placed(line, column, message));
+    }
+
+    private String placed(@Nullable Mark mark, String message) {
+        return mark == null ? placed(1, 1, message) : placed(mark.getLine() + 1, mark.getColumn() + 1, message);
+    }
+
+    private String placed(int line, int column, String message) {
+        return Printable.line(file + ":" + line + ":" + column + ": " + message);
     }
 
     /** Returns a node's line, from 1. */
