@@ -178,6 +178,7 @@ class CasesOfRulesTest {
     }
 
     /** Returns the releases in which the cell's outcome is another one when the rule is as it was before. */
+    @SuppressWarnings("try") // the mock is there until it is closed
     private List<LinuxRelease> changes(ReleaseRule<?> rule, Cell cell) {
         List<LinuxRelease> changes = new ArrayList<>();
         for (int i = 1; i < rule.periods().size(); i++) {
