@@ -7,9 +7,9 @@ import org.iommu4j.benchmarks.UserMappingBenchmark.Into;
 /**
  * Prints the heap that user space's mappings take; a main class, as JMH measures time alone.
  *
- * <p>Two sets: 10^6 mappings of a page with a page between two, and 1 TiB in pieces of 2 MiB with 2 MiB between two. The
- * heap is what remains after a collection, with the driver's tables and without: tables are those of the machine's
- * memory, which lies on the heap as well.
+ * <p>Two sets: 10^6 mappings of a page with a page between two, and 1 TiB in pieces of 2 MiB with 2 MiB between two.
+ * The heap is what remains after a collection, with the driver's tables and without: tables are those of the
+ * machine's memory, which lies on the heap as well.
  */
 public final class MappingFootprint {
     private static final long PAGE = 4096;

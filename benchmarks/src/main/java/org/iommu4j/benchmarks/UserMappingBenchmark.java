@@ -18,8 +18,8 @@ import org.openjdk.jmh.annotations.Warmup;
 /**
  * Mapping and unmapping by user space: a call of each through a container and through an IOAS.
  *
- * <p>The limit is what no layer above the driver can leave out: pages are pinned, the driver maps, unmaps and syncs, and
- * pages are unpinned, once for each domain, and pins once.
+ * <p>The limit is what no layer above the driver can leave out: pages are pinned, the driver maps, unmaps and syncs,
+ * and pages are unpinned, once for each domain, and pins once.
  */
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)

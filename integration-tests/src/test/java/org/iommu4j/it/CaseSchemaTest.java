@@ -104,8 +104,8 @@ class CaseSchemaTest {
     }
 
     /**
-     * Everywhere in some pages something is left out, put in the place of another, or added. The reader ends at the first
-     * name that is of nothing; what it says of the form of such a page is not known.
+     * Everywhere in some pages something is left out, put in the place of another, or added. The reader ends at the
+     * first name that is of nothing; what it says of the form of such a page is not known.
      */
     @Test
     void theSchemaRefusesAPageIfAndOnlyIfTheReaderRefusesItsForm() throws IOException {

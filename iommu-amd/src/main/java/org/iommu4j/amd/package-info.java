@@ -7,10 +7,10 @@
  * reg} and {@code acpi}. {@link org.iommu4j.amd.AmdVendor} is the only public class.
  *
  * <ul>
- *   <li>Page tables: {@code PageTable} with {@code HostPageTable} (v1) and {@code GuestPageTable}
- *       (v2); {@code Retirement}, {@code PageMapper}, {@code PageUnmapper}.
  *   <li>Names and rules: {@code AmdNames}; {@code AmdRules}, the only place for differences between releases of Linux;
  *       {@code DomainIds}.
+ *   <li>Page tables: {@code PageTable} with {@code HostPageTable} (v1) and {@code GuestPageTable}
+ *       (v2); {@code Retirement}, {@code PageMapper}, {@code PageUnmapper}.
  *   <li>Registers and commands: {@code CommandBuffer}, {@code CommandBatch}, {@code UnitCommands}, {@code EventLog};
  *       {@code UnitCapability} and {@code UnitFeatures} of one unit, {@code CommonFeatures} of all units.
  *   <li>Caches and device tables: {@code DeviceServices}, {@code DeviceTlb}; {@code DeviceTable}, which the units of a

@@ -20,8 +20,8 @@ import org.slf4j.LoggerFactory;
 /**
  * The units of DMAR that Linux does not use; their translation is turned off.
  *
- * <p>Source: Linux {@code init_no_remapping_devices}, {@code init_dmars}, {@code detect_intel_iommu}. Quirks of single chipsets about graphics are
- * not modelled, not even those that forbid turning translation off.
+ * <p>Source: Linux {@code init_no_remapping_devices}, {@code init_dmars}, {@code detect_intel_iommu}. Quirks of
+ * single chipsets about graphics are not modelled, not even those that forbid turning translation off.
  */
 final class IgnoredUnits {
     private static final Logger LOG = LoggerFactory.getLogger(IgnoredUnits.class);

@@ -42,7 +42,7 @@ final class DeviceTreeMap implements UnitMap {
 
     private final DeviceTree tree;
     private final List<PciHost> hosts;
-    private final Map<Node, Place> places = new LinkedHashMap<>();
+    private final Map<Node, UnitPlace> places = new LinkedHashMap<>();
     private final Map<String, List<Destination>> devices = new LinkedHashMap<>();
     private final List<String> warnings = new ArrayList<>();
     private final Set<String> names = new HashSet<>();
@@ -78,7 +78,7 @@ final class DeviceTreeMap implements UnitMap {
         return name.length() <= 255;
     }
 
-    private void add(Node node, Place place) {
+    private void add(Node node, UnitPlace place) {
         // Linux makes no second device of a name.
         if (names.add(place.name())) {
             places.put(node, place);
@@ -87,12 +87,12 @@ final class DeviceTreeMap implements UnitMap {
         }
     }
 
-    private Place platformDevice(PlatformDevice device) {
+    private UnitPlace platformDevice(PlatformDevice device) {
         OptionalInt segment = hosts.stream()
                 .filter(host -> leadsTo(host, device.node()))
                 .mapToInt(PciHost::segment)
                 .findFirst();
-        return new Place(
+        return new UnitPlace(
                 RiscvNames.unit(device.name()),
                 Optional.empty(),
                 device.base(),
@@ -117,7 +117,7 @@ final class DeviceTreeMap implements UnitMap {
             }
             PciAddress address = PciAddress.of(host.segment(), number << 8 | (int) (place[0] >> 8 & 0xff));
             if (node.isCompatible(PCI_MODEL) || node.has(CELLS)) {
-                add(node, Place.of(address, topology, Optional.empty()));
+                add(node, UnitPlace.of(address, topology, Optional.empty()));
             } else if (!node.children().isEmpty()) {
                 topology.function(address)
                         .map(bridge -> bridge.config().read(SECONDARY_BUS, 1) & 0xff)
@@ -153,11 +153,11 @@ final class DeviceTreeMap implements UnitMap {
     }
 
     @Override
-    public List<Place> places() {
+    public List<UnitPlace> places() {
         return List.copyOf(places.values());
     }
 
-    private Node node(Place place) {
+    private Node node(UnitPlace place) {
         return places.entrySet().stream()
                 .filter(entry -> entry.getValue().equals(place))
                 .findFirst()
@@ -166,7 +166,7 @@ final class DeviceTreeMap implements UnitMap {
     }
 
     @Override
-    public List<ScopeEntry> scope(Place place) {
+    public List<ScopeEntry> scope(UnitPlace place) {
         Node unit = node(place);
         List<ScopeEntry> scope = new ArrayList<>();
         for (PciHost host : hosts) {
@@ -189,7 +189,7 @@ final class DeviceTreeMap implements UnitMap {
     }
 
     @Override
-    public Optional<Behind> behind(PciAddress function, int... aliases) {
+    public Optional<UnitIds> behind(PciAddress function, int... aliases) {
         Optional<PciHost> host = hosts.stream()
                 .filter(each -> each.segment() == function.segment())
                 .findFirst();
@@ -213,11 +213,11 @@ final class DeviceTreeMap implements UnitMap {
     }
 
     @Override
-    public Optional<Behind> behind(NamedDevice device) {
+    public Optional<UnitIds> behind(NamedDevice device) {
         return behind(devices.getOrDefault(device.name(), List.of()));
     }
 
-    private Optional<Behind> behind(List<Destination> destinations) {
+    private Optional<UnitIds> behind(List<Destination> destinations) {
         if (destinations.isEmpty()) {
             return Optional.empty();
         }
@@ -227,11 +227,11 @@ final class DeviceTreeMap implements UnitMap {
         }
         List<Long> ids =
                 destinations.stream().map(Destination::deviceId).distinct().toList();
-        return Optional.ofNullable(places.get(unit)).map(place -> new Behind(place, ids));
+        return Optional.ofNullable(places.get(unit)).map(place -> new UnitIds(place, ids));
     }
 
     @Override
-    public Optional<PciAddress> requester(Place place, long deviceId) {
+    public Optional<PciAddress> requester(UnitPlace place, long deviceId) {
         Node unit = node(place);
         return hosts.stream()
                 .flatMap(host -> host.source(tree, unit, deviceId).stream()

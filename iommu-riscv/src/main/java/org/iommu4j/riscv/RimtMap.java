@@ -28,7 +28,7 @@ import org.iommu4j.spi.ScopeEntry;
  */
 final class RimtMap implements UnitMap {
     private final Rimt rimt;
-    private final Map<RimtNode.Unit, Place> places = new LinkedHashMap<>();
+    private final Map<RimtNode.Unit, UnitPlace> places = new LinkedHashMap<>();
     private final Optional<String> unread;
 
     RimtMap(Rimt rimt, PciTopology topology, LinuxRelease release) {
@@ -45,7 +45,7 @@ final class RimtMap implements UnitMap {
                 continue;
             }
             if (node.isPciFunction()) {
-                places.put(node, Place.of(address, topology, unread));
+                places.put(node, UnitPlace.of(address, topology, unread));
             } else {
                 long before =
                         hardwareIds.stream().filter(node.hardwareId()::equals).count();
@@ -55,7 +55,7 @@ final class RimtMap implements UnitMap {
         }
     }
 
-    private Place platformDevice(RimtNode.Unit node, long before) {
+    private UnitPlace platformDevice(RimtNode.Unit node, long before) {
         OptionalInt segment = rimt.rootComplexes().stream()
                 .filter(complex ->
                         complex.mappings().stream().anyMatch(mapping -> mapping.destination() == node.offset()))
@@ -65,7 +65,7 @@ final class RimtMap implements UnitMap {
                 ? Optional.empty()
                 : Optional.of(
                         "its ACPI id is '" + node.hardwareId() + "', the driver is for " + RiscvNames.HARDWARE_ID);
-        return new Place(
+        return new UnitPlace(
                 RiscvNames.unit(String.format("%s:%02x", node.hardwareId(), before)),
                 Optional.empty(),
                 OptionalLong.of(node.base()),
@@ -93,11 +93,11 @@ final class RimtMap implements UnitMap {
     }
 
     @Override
-    public List<Place> places() {
+    public List<UnitPlace> places() {
         return List.copyOf(places.values());
     }
 
-    private RimtNode.Unit node(Place place) {
+    private RimtNode.Unit node(UnitPlace place) {
         return places.entrySet().stream()
                 .filter(entry -> entry.getValue().equals(place))
                 .findFirst()
@@ -106,7 +106,7 @@ final class RimtMap implements UnitMap {
     }
 
     @Override
-    public List<ScopeEntry> scope(Place place) {
+    public List<ScopeEntry> scope(UnitPlace place) {
         RimtNode.Unit unit = node(place);
         List<ScopeEntry> scope = new ArrayList<>();
         for (RimtNode node : rimt.nodes().values()) {
@@ -133,7 +133,7 @@ final class RimtMap implements UnitMap {
     }
 
     @Override
-    public Optional<Behind> behind(PciAddress function, int... aliases) {
+    public Optional<UnitIds> behind(PciAddress function, int... aliases) {
         Optional<RimtNode.RootComplex> complex = rimt.rootComplex(function.segment());
         if (complex.isEmpty()) {
             return Optional.empty();
@@ -155,11 +155,11 @@ final class RimtMap implements UnitMap {
     }
 
     @Override
-    public Optional<Behind> behind(NamedDevice device) {
+    public Optional<UnitIds> behind(NamedDevice device) {
         return rimt.platformDevice(device.name()).map(rimt::destinations).flatMap(this::behind);
     }
 
-    private Optional<Behind> behind(List<Rimt.Destination> destinations) {
+    private Optional<UnitIds> behind(List<Rimt.Destination> destinations) {
         if (destinations.isEmpty()) {
             return Optional.empty();
         }
@@ -169,11 +169,11 @@ final class RimtMap implements UnitMap {
         }
         List<Long> ids =
                 destinations.stream().map(Rimt.Destination::deviceId).distinct().toList();
-        return Optional.ofNullable(places.get(unit)).map(place -> new Behind(place, ids));
+        return Optional.ofNullable(places.get(unit)).map(place -> new UnitIds(place, ids));
     }
 
     @Override
-    public Optional<PciAddress> requester(Place place, long deviceId) {
+    public Optional<PciAddress> requester(UnitPlace place, long deviceId) {
         return rimt.requester(node(place), deviceId);
     }
 }

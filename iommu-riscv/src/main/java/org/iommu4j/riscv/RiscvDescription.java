@@ -64,7 +64,7 @@ final class RiscvDescription {
     private HostDescription describe() {
         if (map != null) {
             warnings.addAll(map.warnings());
-            for (UnitMap.Place place : map.places()) {
+            for (UnitPlace place : map.places()) {
                 place.unused().ifPresent(why -> warnings.add(place.name() + " is not used: " + why));
                 units.put(place.name(), unit(map, place));
             }
@@ -95,7 +95,7 @@ final class RiscvDescription {
 
     // --- units ---
 
-    private UnitDescription unit(UnitMap map, UnitMap.Place place) {
+    private UnitDescription unit(UnitMap map, UnitPlace place) {
         ShownUnit shown = facts.shownUnits().get(place.name());
         OptionalLong base = shown != null && shown.registerBase().isPresent() ? shown.registerBase() : place.base();
         if (!base.equals(place.base())) {
@@ -157,7 +157,7 @@ final class RiscvDescription {
 
     private DeviceDescription device(PciFunction function) {
         PciAddress address = function.address();
-        Optional<UnitMap.Behind> behind = map == null ? Optional.empty() : map.behind(address);
+        Optional<UnitIds> behind = map == null ? Optional.empty() : map.behind(address);
         String link = facts.unitLinks().get(address);
         if (link != null && units.containsKey(link)) {
             if (map != null
@@ -187,7 +187,7 @@ final class RiscvDescription {
                             "no mapping of its root complex leads to a unit",
                             map.source() + "; Linux rimt_iommu_configure_id, of_iommu_configure"));
         }
-        UnitMap.Place place = behind.get().place();
+        UnitPlace place = behind.get().place();
         if (place.unused().isPresent()) {
             boolean unknown = place.base().isEmpty()
                     && place.function()

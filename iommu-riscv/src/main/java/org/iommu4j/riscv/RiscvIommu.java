@@ -64,7 +64,7 @@ final class RiscvIommu implements Iommu {
         });
         List<RiscvUnit> units = new ArrayList<>();
         try {
-            for (UnitMap.Place place : map.places()) {
+            for (UnitPlace place : map.places()) {
                 if (place.unused().isEmpty()) {
                     units.add(RiscvUnit.open(map, place, context, rules));
                 } else {
@@ -110,14 +110,14 @@ final class RiscvIommu implements Iommu {
         return map.hasNamedDevices() ? probe(device, () -> map.behind(device)) : Optional.empty();
     }
 
-    private Optional<IommuDevice> probe(DeviceId id, Supplier<Optional<UnitMap.Behind>> place) {
+    private Optional<IommuDevice> probe(DeviceId id, Supplier<Optional<UnitIds>> place) {
         synchronized (attacher) {
             checkOpen();
             RiscvDevice known = attacher.device(id);
             if (known != null) {
                 return Optional.of(known);
             }
-            UnitMap.Behind behind = place.get().orElse(null);
+            UnitIds behind = place.get().orElse(null);
             if (behind == null) {
                 return Optional.empty();
             }

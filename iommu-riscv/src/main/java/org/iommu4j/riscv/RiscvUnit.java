@@ -45,7 +45,7 @@ final class RiscvUnit {
     private final CommandQueue commands;
     private final FaultQueue faultQueue;
     private final UnitMap map;
-    private final UnitMap.Place place;
+    private final UnitPlace place;
     private final Map<Long, DeviceId> requesters = new ConcurrentHashMap<>();
     private final List<DmaFault> faults = new ArrayList<>();
     private final FaultQueue.Sink sink = this::record;
@@ -53,7 +53,7 @@ final class RiscvUnit {
     private volatile boolean broken;
     private volatile boolean stopped;
 
-    private RiscvUnit(UnitMap map, UnitMap.Place place, VendorContext context, RiscvRules rules, UnitStart start) {
+    private RiscvUnit(UnitMap map, UnitPlace place, VendorContext context, RiscvRules rules, UnitStart start) {
         this.map = map;
         this.place = place;
         this.name = place.name();
@@ -71,7 +71,7 @@ final class RiscvUnit {
      *
      * @throws IommuException as {@link org.iommu4j.spi.IommuVendor#open}; the unit is off again
      */
-    static RiscvUnit open(UnitMap map, UnitMap.Place place, VendorContext context, RiscvRules rules) {
+    static RiscvUnit open(UnitMap map, UnitPlace place, VendorContext context, RiscvRules rules) {
         UnitStart start = UnitStart.begin(place, context, rules);
         RiscvUnit unit = new RiscvUnit(map, place, context, rules, start);
         try {

@@ -41,7 +41,7 @@ final class UnitStart {
 
     private static final int GONE = -1;
 
-    private final UnitMap.Place place;
+    private final UnitPlace place;
     private final RegisterWindow window;
     private final FrameAllocator frames;
     private final Waiter waiter;
@@ -51,7 +51,7 @@ final class UnitStart {
     private final QueueMemory faultRing;
 
     private UnitStart(
-            UnitMap.Place place,
+            UnitPlace place,
             VendorContext context,
             RegisterWindow window,
             long capabilities,
@@ -95,7 +95,7 @@ final class UnitStart {
      *
      * @throws IommuException ENODEV, EBUSY, EINVAL, ENOMEM, ETIMEDOUT; nothing is held
      */
-    static UnitStart begin(UnitMap.Place place, VendorContext context, RiscvRules rules) {
+    static UnitStart begin(UnitPlace place, VendorContext context, RiscvRules rules) {
         long base = place.base().orElse(0);
         if (base == 0 || (base & (Registers.WINDOW_SIZE - 1)) != 0) {
             throw new IommuException(
@@ -119,8 +119,7 @@ final class UnitStart {
         }
     }
 
-    private static UnitStart begin(
-            UnitMap.Place place, VendorContext context, RiscvRules rules, RegisterWindow window) {
+    private static UnitStart begin(UnitPlace place, VendorContext context, RiscvRules rules, RegisterWindow window) {
         long capabilities = window.read64(Registers.CAPABILITIES);
         if (!Capabilities.makesSense(capabilities)) {
             throw new IommuException(
@@ -154,7 +153,7 @@ final class UnitStart {
     }
 
     /** Returns whether the unit interrupts by wires, or throws ENODEV where it can't interrupt Linux. */
-    private static boolean usesWires(UnitMap.Place place, long capabilities, RiscvRules rules) {
+    private static boolean usesWires(UnitPlace place, long capabilities, RiscvRules rules) {
         int ways = (int) Capabilities.IGS.get(capabilities);
         boolean platform = place.function().isEmpty();
         boolean messages = (ways == Capabilities.IGS_MSI || ways == Capabilities.IGS_BOTH)
@@ -172,7 +171,7 @@ final class UnitStart {
     }
 
     /** Makes sure that directory and queues are off. */
-    private static void quiesce(UnitMap.Place place, VendorContext context, RegisterWindow window) {
+    private static void quiesce(UnitPlace place, VendorContext context, RegisterWindow window) {
         long ddtp = window.read64(Registers.DDTP);
         checkThere(place, ddtp);
         if (Registers.DDTP_BUSY.isSet(ddtp)) {
@@ -203,7 +202,7 @@ final class UnitStart {
     }
 
     /** Throws ENODEV where a register reads all ones, as of hardware that is gone. */
-    private static void checkThere(UnitMap.Place place, long value) {
+    private static void checkThere(UnitPlace place, long value) {
         if (value == GONE) {
             throw new IommuException(Errno.ENODEV, "open: " + place.name() + " is gone");
         }
@@ -221,7 +220,7 @@ final class UnitStart {
 
     /** Sets byte order and the way of interrupts. No interrupt is enabled: the ports deliver none. */
     private static void configure(
-            UnitMap.Place place, RegisterWindow window, long capabilities, boolean wires, int vectors) {
+            UnitPlace place, RegisterWindow window, long capabilities, boolean wires, int vectors) {
         int control = window.read32(Registers.FCTL);
         checkThere(place, control);
         int wanted = (int) Registers.WSI.set(control & 0xffff_ffffL, wires ? 1 : 0) & ~(int) Registers.BE.mask();

@@ -16,9 +16,9 @@ import org.iommu4j.release.RuleRecords;
  * What of KVM's decisions depends on the release of Linux, all of it: the rules that {@link #RULES} declares, under one
  * release. Each component has its rule's name, and the rule's sentence says what it is.
  *
- * <p>What concerns memory types is VMX's: SVM has no memory type in its second-stage tables, and the guest's own choice always
- * holds. That the guest's PAT always holds on a CPU with self-snoop (377b2f359d1f) was taken back before 6.11
- * (9d70f3fec144), so it is no rule here.
+ * <p>What concerns memory types is VMX's: SVM has no memory type in its second-stage tables, and the guest's own
+ * choice always holds. That the guest's PAT always holds on a CPU with self-snoop (377b2f359d1f) was taken back
+ * before 6.11 (9d70f3fec144), so it is no rule here.
  */
 record KvmRules(
         boolean dropsEntriesOnChange,

@@ -5,8 +5,6 @@ import java.util.ArrayList;
 import java.util.List;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
-import org.iommu4j.vfio.VfioDevice;
-import org.iommu4j.vfio.VfioDeviceFile;
 import org.iommu4j.vfio.VfioFile;
 import org.jspecify.annotations.Nullable;
 
@@ -190,7 +188,7 @@ public final class KvmVfioDevice implements AutoCloseable {
     }
 
     private boolean isValid(VfioFile file) {
-        return machine.rules().takesDeviceFiles() || !(file instanceof VfioDevice || file instanceof VfioDeviceFile);
+        return machine.rules().takesDeviceFiles() || file.isGroup();
     }
 
     private int indexOf(Object file) {

@@ -2,9 +2,11 @@
 package org.iommu4j.vfio;
 
 import org.iommu4j.IommuDevice;
+import org.iommu4j.core.IommuGroup;
 import org.iommu4j.vfio.iommufd.BoundDevice;
 import org.iommu4j.vfio.iommufd.CompatContainer;
 import org.iommu4j.vfio.iommufd.Iommufd;
+import org.iommu4j.vfio.iommufd.IommufdAccess;
 
 /**
  * A group in an iommufd that serves as its container: an open device is bound to it, and attached to its IOAS.
@@ -13,24 +15,23 @@ import org.iommu4j.vfio.iommufd.Iommufd;
  */
 final class CompatGroup {
     private final CompatContainer container;
-    private final RegisteredGroup group;
 
-    private CompatGroup(Iommufd iommufd, RegisteredGroup group) {
+    private CompatGroup(Iommufd iommufd) {
         this.container = iommufd.vfioContainer();
-        this.group = group;
     }
 
     /**
      * Puts a group in.
      *
+     * @param hasIommu whether the group has an IOMMU, or emulates devices; else it is one without
      * @throws org.iommu4j.IommuException as {@link CompatContainer#enter} or {@link CompatContainer#enterWithoutIommu}
      */
-    static CompatGroup enter(Iommufd iommufd, RegisteredGroup group) {
-        CompatGroup entered = new CompatGroup(iommufd, group);
-        if (group.kind == RegisteredGroup.Kind.NO_IOMMU) {
-            entered.container.enterWithoutIommu();
-        } else {
+    static CompatGroup enter(Iommufd iommufd, boolean hasIommu) {
+        CompatGroup entered = new CompatGroup(iommufd);
+        if (hasIommu) {
             entered.container.enter();
+        } else {
+            entered.container.enterWithoutIommu();
         }
         return entered;
     }
@@ -40,21 +41,12 @@ final class CompatGroup {
     }
 
     /**
-     * Opens a device of the group.
+     * Opens a device behind an IOMMU: binds and attaches it.
      *
-     * @throws org.iommu4j.IommuException as {@link Iommufd#bind} and {@link BoundDevice#attach}, {@link
-     *     CompatContainer#openEmulated} or {@link CompatContainer#openWithoutIommu}; it is not open
+     * @throws org.iommu4j.IommuException as {@link Iommufd#bind} and {@link BoundDevice#attach}; it is not open
      */
-    void open(VfioDevice device) {
-        switch (group.kind) {
-            case IOMMU -> device.bound = bind(device.device().orElseThrow());
-            case EMULATED -> device.access = container.openEmulated(device::unmapped);
-            case NO_IOMMU -> container.openWithoutIommu();
-        }
-    }
-
-    private BoundDevice bind(IommuDevice device) {
-        BoundDevice bound = container.bind(group.requireIommuGroup(), device);
+    BoundDevice open(IommuGroup group, IommuDevice device) {
+        BoundDevice bound = container.bind(group, device);
         boolean attached = false;
         try {
             bound.attach(container.ioasId());
@@ -65,5 +57,23 @@ final class CompatGroup {
                 bound.unbind();
             }
         }
+    }
+
+    /**
+     * Opens an emulated device.
+     *
+     * @throws org.iommu4j.IommuException as {@link CompatContainer#openEmulated}; it is not open
+     */
+    IommufdAccess openEmulated(IommufdAccess.Owner owner) {
+        return container.openEmulated(owner);
+    }
+
+    /**
+     * Opens a device without an IOMMU.
+     *
+     * @throws org.iommu4j.IommuException as {@link CompatContainer#openWithoutIommu}; it is not open
+     */
+    void openWithoutIommu() {
+        container.openWithoutIommu();
     }
 }

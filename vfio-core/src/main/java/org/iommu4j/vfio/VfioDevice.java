@@ -19,8 +19,8 @@ import org.jspecify.annotations.Nullable;
  * A device that is registered with VFIO.
  *
  * <p>While it is open ({@link VfioGroup#openDevice}) its user reads and writes its configuration space and resets it,
- * and the driver of an emulated one pins memory of its container. It is then a file that a VMM adds to KVM's device, one
- * file however often it is open; KVM does not keep it open. Thread-safe. Not modelled: the regions of its BARs,
+ * and the driver of an emulated one pins memory of its container. It is then a file that a VMM adds to KVM's device,
+ * one file however often it is open; KVM does not keep it open. Thread-safe. Not modelled: the regions of its BARs,
  * and its interrupts. Source: {@code struct vfio_device}, {@code drivers/vfio/pci/vfio_pci_core.c}.
  */
 public final class VfioDevice implements VfioFile {
@@ -79,6 +79,12 @@ public final class VfioDevice implements VfioFile {
     public boolean canEnforceCacheCoherency() {
         IommuDevice known = device;
         return known != null && known.iommu().capable(known, IommuCapability.ENFORCE_CACHE_COHERENCY);
+    }
+
+    /** Returns false. */
+    @Override
+    public boolean isGroup() {
+        return false;
     }
 
     /** {@inheritDoc} It is the prediction for the device. */

@@ -192,6 +192,12 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
         }
     }
 
+    /** Returns false. */
+    @Override
+    public boolean isGroup() {
+        return false;
+    }
+
     /**
      * {@inheritDoc}
      *

@@ -18,6 +18,13 @@ public interface VfioFile {
     boolean enforcedCoherent();
 
     /**
+     * Returns whether it is a group's file; until 6.5 KVM takes no other. Source: {@code vfio_file_is_valid}.
+     */
+    default boolean isGroup() {
+        return true;
+    }
+
+    /**
      * Takes a reference: the file ends when its user closed it and all references are dropped. Source: {@code fget}.
      *
      * <p>A file that nobody can close need not count.

@@ -112,7 +112,7 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
                 throw new IommuException(Errno.EINVAL, "group " + id() + " is in a container");
             }
             if (file instanceof Iommufd iommufd) {
-                compat = CompatGroup.enter(iommufd, group);
+                compat = CompatGroup.enter(iommufd, group.kind != RegisteredGroup.Kind.NO_IOMMU);
                 return;
             }
             if (!(file instanceof VfioContainer target)) {
@@ -179,7 +179,13 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
             if (current == null) {
                 checkHasIommu();
             } else if (device.openCount == 0) {
-                current.open(device);
+                switch (group.kind) {
+                    case IOMMU ->
+                        device.bound = current.open(
+                                group.requireIommuGroup(), device.device().orElseThrow());
+                    case EMULATED -> device.access = current.openEmulated(device::unmapped);
+                    case NO_IOMMU -> current.openWithoutIommu();
+                }
             }
             device.opened();
             openDevices++;

@@ -211,6 +211,7 @@ public final class Machine {
      * @throws IllegalArgumentException when there is no such unit
      */
     public boolean isWireHigh(String unit, int wire) {
+        Objects.requireNonNull(unit, "unit");
         int index = unitIndex(unit);
         if (index < 0) {
             throw new IllegalArgumentException("machine " + description.name() + " has no unit '" + unit + "'");

@@ -114,6 +114,7 @@ import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.ImageFabric;
 import org.iommu4j.sim.spi.InterruptWindow;
+import org.iommu4j.sim.spi.InvalidationTags;
 import org.iommu4j.sim.spi.PlatformDeviceDescription;
 import org.iommu4j.sim.spi.RegisterDump;
 import org.iommu4j.sim.spi.StateDigest;
@@ -283,6 +284,7 @@ final class Samples {
                 VfioOptions.DEFAULT,
                 KvmOptions.DEFAULT,
                 new StateDigest(),
+                new InvalidationTags(1),
                 new Epoch(),
                 DmaProgram.empty().read(0, false));
         add(new DmaProgram.Read(0, 1, false), CacheGeometry.ORDINARY, EvictionPolicy.LEAST_RECENTLY_USED);

@@ -19,8 +19,8 @@ import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * What holds of domains, devices and KVM after any call, asked of the silicon; and the holes by which a release of Linux
- * does not keep it.
+ * What holds of domains, devices and KVM after any call, asked of the silicon; and the holes by which a release of
+ * Linux does not keep it.
  *
  * <p>A hole excuses what it is about and no more, and each excuse is counted: a test says which it expects.
  */

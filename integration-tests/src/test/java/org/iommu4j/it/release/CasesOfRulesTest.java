@@ -268,7 +268,7 @@ class CasesOfRulesTest {
 
     /** A guest has used its memory when a device comes whose unit may lack snoop control. */
     private static void lateDevice(Scenario scenario) {
-        AssignedGuest guest = scenario.assign(scenario.device());
+        AssignedGuest guest = AssignedGuest.assign(scenario, scenario.device());
         guest.device(scenario.device(), 0).sendToDevice(0x1111, true);
         guest.device(scenario.device(), 1).sendToDevice(0x1111, true);
         guest.add(scenario.secondDevice());

@@ -6,9 +6,9 @@ import java.util.Arrays;
 /**
  * The pinned pages of a range: runs of neighbours that have contiguous frames and the same number of uses.
  *
- * <p>Memory grows with the runs and not with the pages, since a guest's memory is mostly contiguous. Runs are sorted and
- * never adjoin when they could be one. Finding a page is logarithmic in the runs. Not thread-safe. Source: the role is
- * that of {@code struct iopt_pages}' interval trees and {@code pinned_pfns}.
+ * <p>Memory grows with the runs and not with the pages, since a guest's memory is mostly contiguous. Runs are sorted
+ * and never adjoin when they could be one. Finding a page is logarithmic in the runs. Not thread-safe. Source: the
+ * role is that of {@code struct iopt_pages}' interval trees and {@code pinned_pfns}.
  */
 final class PinnedRuns {
     private static final int[] NO_PAGES = {};

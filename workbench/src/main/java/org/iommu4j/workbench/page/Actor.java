@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.page;
 
+import java.util.Map;
 import org.iommu4j.workbench.scenario.AssignedBy;
 import org.jspecify.annotations.Nullable;
 
 /** One that acts in a page, by its name there. The VMM, the scheduler and the hardware are always there. */
 public sealed interface Actor {
+    /** Actors that need not be declared, by their names. */
+    Map<String, Actor> UNDECLARED = Map.of(
+            "vmm", new Always(Kind.VMM),
+            "scheduler", new Always(Kind.SCHEDULER),
+            "hardware", new Always(Kind.HARDWARE));
+
     /** Returns the kind. */
     Kind kind();
 

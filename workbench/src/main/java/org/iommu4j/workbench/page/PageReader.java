@@ -36,12 +36,6 @@ public final class PageReader {
     /** The pattern of a case's and of a machine's name. */
     static final String HYPHENED = "[a-z0-9]+(-[a-z0-9]+)*";
 
-    /** Actors that need not be declared. */
-    static final Map<String, Actor> ALWAYS = Map.of(
-            "vmm", new Actor.Always(Kind.VMM),
-            "scheduler", new Actor.Always(Kind.SCHEDULER),
-            "hardware", new Actor.Always(Kind.HARDWARE));
-
     private static final int LONGEST_ABOUT = 110;
     private static final int LAST_CPU = 63;
     private static final String RELEASE = "v[0-9]{1,3}\\.[0-9]{1,3}(-posted)?|5\\.19-posted";

@@ -42,7 +42,7 @@ final class References {
     }
 
     void declare(String name, Node key, Actor actor, Node at) {
-        if (PageReader.ALWAYS.containsKey(name)) {
+        if (Actor.UNDECLARED.containsKey(name)) {
             throw yaml.unknown(key, "'" + name + "' is always there, expected another name");
         }
         actors.put(name, actor);
@@ -129,7 +129,7 @@ final class References {
 
     /** Returns the kind of an actor. */
     Kind kindOf(String name, Node at) {
-        Actor actor = PageReader.ALWAYS.getOrDefault(name, actors.get(name));
+        Actor actor = Actor.UNDECLARED.getOrDefault(name, actors.get(name));
         if (actor == null) {
             throw yaml.unknown(
                     at,

@@ -281,7 +281,8 @@ final class Stage {
                 members.add(each);
             }
         });
-        AssignedGuest guest = scenario.newGuest(name, vm.by(), members.isEmpty() ? null : device(members.get(0)));
+        AssignedGuest guest =
+                AssignedGuest.create(scenario, name, vm.by(), members.isEmpty() ? null : device(members.get(0)));
         guests.put(name, guest);
         page.actors().forEach((each, actor) -> {
             if (actor instanceof Actor.Vcpu vcpu && vcpu.vm().equals(name)) {

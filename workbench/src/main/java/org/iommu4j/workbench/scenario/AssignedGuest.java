@@ -33,11 +33,43 @@ public final class AssignedGuest implements AutoCloseable {
     private final List<PciAddress> devices = new ArrayList<>();
 
     /**
+     * Assigns a device to a new virtual machine as a VMM does: VFIO decides, and the group is added to KVM.
+     *
+     * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs run no guests
+     */
+    public static AssignedGuest assign(Scenario scenario, PciAddress address) {
+        int before = scenario.countGuest();
+        Owner owner = scenario.newOwner("vm" + before);
+        AssignedGuest guest = new AssignedGuest(scenario, owner, AssignedBy.TYPE1, address);
+        // On another CPU than the host's. The first machine's is vcpu0 to people.
+        guest.createCpu(
+                (before == 0 ? "" : owner.name() + ".") + "vcpu0",
+                1 % scenario.processors().size());
+        scenario.decides(() -> guest.decision(scenario.device()), guest::domains);
+        guest.tellKvm(address);
+        guest.open(address);
+        return guest;
+    }
+
+    /**
+     * Makes a virtual machine without vCPUs, of which KVM knows no device yet.
+     *
+     * @param name its name, which its data carry
+     * @param first a device that is attached before the virtual machine is made, null for none
+     * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs run no guests; RELEASE_LACKS when the release
+     *     has no such way
+     */
+    public static AssignedGuest create(Scenario scenario, String name, AssignedBy by, @Nullable PciAddress first) {
+        scenario.countGuest();
+        return new AssignedGuest(scenario, scenario.newOwner(name), by, first);
+    }
+
+    /**
      * Makes one.
      *
      * @param first the device that is attached before the virtual machine is made, null for none
      */
-    AssignedGuest(Scenario scenario, Owner owner, AssignedBy by, @Nullable PciAddress first) {
+    private AssignedGuest(Scenario scenario, Owner owner, AssignedBy by, @Nullable PciAddress first) {
         this.scenario = scenario;
         this.owner = owner;
         vmm = scenario.newGuestMemory();

@@ -22,8 +22,8 @@ final class HwptOutcomes {
     private HwptOutcomes() {}
 
     /**
-     * Returns the HWPTs, each with its devices. One that does not block no-snoop was not asked to: iommufd asks only for
-     * devices whose capability says that they can.
+     * Returns the HWPTs, each with its devices. One that does not block no-snoop was not asked to: iommufd asks only
+     * for devices whose capability says that they can.
      */
     static List<DomainOutcome> of(Scenario scenario, Iommufd iommufd, Collection<PciAddress> attached) {
         Map<IommuDomain, List<DeviceId>> members = new LinkedHashMap<>();

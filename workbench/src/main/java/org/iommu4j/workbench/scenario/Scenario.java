@@ -138,35 +138,6 @@ public final class Scenario {
         return secondDevice.orElseThrow(() -> new IllegalStateException("the case has no second device"));
     }
 
-    /**
-     * Assigns a device to a new virtual machine as a VMM does: VFIO decides, and the group is added to KVM.
-     *
-     * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs run no guests
-     */
-    public AssignedGuest assign(PciAddress address) {
-        Owner owner = newOwner("vm" + guests++);
-        AssignedGuest guest = new AssignedGuest(this, owner, AssignedBy.TYPE1, address);
-        // On another CPU than the host's. The first machine's is vcpu0 to people.
-        guest.createCpu((guests == 1 ? "" : owner.name() + ".") + "vcpu0", 1 % processors.size());
-        decides(() -> guest.decision(device), guest::domains);
-        guest.tellKvm(address);
-        guest.open(address);
-        return guest;
-    }
-
-    /**
-     * Makes a virtual machine without vCPUs, of which KVM knows no device yet.
-     *
-     * @param name its name, which its data carry
-     * @param first a device that is attached before the virtual machine is made, null for none
-     * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs run no guests; RELEASE_LACKS when the release
-     *     has no such way
-     */
-    public AssignedGuest newGuest(String name, AssignedBy by, @Nullable PciAddress first) {
-        guests++;
-        return new AssignedGuest(this, newOwner(name), by, first);
-    }
-
     /** Puts a remark into the timeline. */
     public void note(String text) {
         machine.trace().note(text);
@@ -182,7 +153,17 @@ public final class Scenario {
         return processors;
     }
 
-    private Owner newOwner(String name) {
+    /** Returns how many virtual machines were made before, and counts one more. */
+    int countGuest() {
+        return guests++;
+    }
+
+    /**
+     * Makes the owner of a virtual machine.
+     *
+     * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs run no guests
+     */
+    Owner newOwner(String name) {
         if (processors.get(0).virtualization() == HardwareVirtualization.NONE) {
             throw new NotApplicableException(
                     NotApplicable.NEEDS_KVM_X86, "the machine's CPUs have neither VMX nor SVM, so they run no guests");

@@ -66,7 +66,7 @@ class AssignedGuestTest {
     @Test
     void aVcpuThatMovesIsFlushedWhereItEnteredTheGuest() {
         Outcome outcome = run(scenario -> {
-            AssignedGuest guest = scenario.assign(scenario.device());
+            AssignedGuest guest = AssignedGuest.assign(scenario, scenario.device());
             GuestDevice device = guest.device(scenario.device(), 0);
             int word = device.store(0x1111);
             guest.moveTo(2);
@@ -83,7 +83,7 @@ class AssignedGuestTest {
     @Test
     void aVcpuThatMovesAfterAFlushIsMissedWhereItWas() {
         Outcome outcome = run(scenario -> {
-            AssignedGuest guest = scenario.assign(scenario.device());
+            AssignedGuest guest = AssignedGuest.assign(scenario, scenario.device());
             GuestDevice device = guest.device(scenario.device(), 0);
             device.sendToDevice(0x1111, true);
             int word = device.store(0x2222);
@@ -101,7 +101,7 @@ class AssignedGuestTest {
     @Test
     void enteringTheGuestAgainBeforeItMovesClosesThatHole() {
         Outcome outcome = run(scenario -> {
-            AssignedGuest guest = scenario.assign(scenario.device());
+            AssignedGuest guest = AssignedGuest.assign(scenario, scenario.device());
             GuestDevice device = guest.device(scenario.device(), 0);
             device.sendToDevice(0x1111, true);
             int word = device.store(0x2222);
@@ -117,7 +117,7 @@ class AssignedGuestTest {
     @Test
     void aDeviceAddedToARunningGuestFindsTheMaskEmpty() {
         Outcome outcome = run(new FirstGroupUntold(), scenario -> {
-            AssignedGuest guest = scenario.assign(scenario.device());
+            AssignedGuest guest = AssignedGuest.assign(scenario, scenario.device());
             GuestDevice device = guest.device(scenario.device(), 0);
             int word = device.store(0x1111);
             guest.add(scenario.secondDevice());
@@ -145,7 +145,8 @@ class AssignedGuestTest {
     @Test
     void aBufferMappedUncachedNeedsNoFlushWhereKvmHonoursIt() {
         Outcome outcome = run(scenario -> {
-            GuestDevice device = scenario.assign(scenario.device()).device(scenario.device(), 0);
+            GuestDevice device =
+                    AssignedGuest.assign(scenario, scenario.device()).device(scenario.device(), 0);
             device.mapBuffer(MemoryType.UC);
             device.sendToDevice(0x1111, false);
             device.receiveFromDevice(0x2222, false);
@@ -157,7 +158,8 @@ class AssignedGuestTest {
     @Test
     void aBufferMappedUncachedThatKvmKeepsInCachesIsTheHostsFault() {
         Outcome outcome = run(SILENT_VMM, scenario -> {
-            GuestDevice device = scenario.assign(scenario.device()).device(scenario.device(), 0);
+            GuestDevice device =
+                    AssignedGuest.assign(scenario, scenario.device()).device(scenario.device(), 0);
             device.mapBuffer(MemoryType.UC);
             device.sendToDevice(0x1111, false);
             device.receiveFromDevice(0x2222, false);
@@ -174,7 +176,7 @@ class AssignedGuestTest {
     @Test
     void aSecondDeviceIsItsGuestsToo() {
         Outcome outcome = run(scenario -> {
-            AssignedGuest guest = scenario.assign(scenario.device());
+            AssignedGuest guest = AssignedGuest.assign(scenario, scenario.device());
             guest.add(scenario.secondDevice());
             guest.device(scenario.secondDevice(), 0).sendToDevice(0x1111, false);
         });
@@ -185,8 +187,10 @@ class AssignedGuestTest {
     @Test
     void oneGuestsFlushDoesNotExcuseAnother() {
         Outcome outcome = run(scenario -> {
-            GuestDevice first = scenario.assign(scenario.device()).device(scenario.device(), 0);
-            GuestDevice second = scenario.assign(scenario.secondDevice()).device(scenario.secondDevice(), 0);
+            GuestDevice first =
+                    AssignedGuest.assign(scenario, scenario.device()).device(scenario.device(), 0);
+            GuestDevice second =
+                    AssignedGuest.assign(scenario, scenario.secondDevice()).device(scenario.secondDevice(), 0);
             first.sendToDevice(0x1111, true);
             int word = second.store(0x2222);
             first.sendToDevice(0x3333, false);
@@ -203,11 +207,11 @@ class AssignedGuestTest {
     @Test
     void whatAGuestLeftInMemoryAndAnotherReadsIsALeak() {
         Outcome outcome = run(scenario -> {
-            AssignedGuest first = scenario.assign(scenario.device());
+            AssignedGuest first = AssignedGuest.assign(scenario, scenario.device());
             first.device(scenario.device(), 0).receiveFromDevice(0x5ec2e7, true);
             long page = first.vm().translate(Scenario.GUEST_ADDRESS);
             first.close();
-            AssignedGuest second = scenario.assign(scenario.device());
+            AssignedGuest second = AssignedGuest.assign(scenario, scenario.device());
             assertThat(second.vm().translate(Scenario.GUEST_ADDRESS)).isEqualTo(page);
             scenario.machine().processors().get(0).store(page, 0, MemoryType.WB);
             assertThat(second.device(scenario.device(), 0).deviceRead(0)).isEqualTo(0x5ec2e7);

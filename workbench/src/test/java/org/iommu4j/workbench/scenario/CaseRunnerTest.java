@@ -304,7 +304,9 @@ class CaseRunnerTest {
 
             @Override
             public void run(Scenario scenario) {
-                scenario.assign(scenario.device()).device(scenario.device(), 0).sendToDevice(1, true);
+                AssignedGuest.assign(scenario, scenario.device())
+                        .device(scenario.device(), 0)
+                        .sendToDevice(1, true);
                 throw new NotApplicableException(NotApplicable.MACHINE_LACKS, "too late");
             }
         };
@@ -331,7 +333,9 @@ class CaseRunnerTest {
 
             @Override
             public void run(Scenario scenario) {
-                scenario.assign(scenario.device()).device(scenario.device(), 0).sendToDevice(1, true);
+                AssignedGuest.assign(scenario, scenario.device())
+                        .device(scenario.device(), 0)
+                        .sendToDevice(1, true);
                 throw new IommuException(Errno.EBUSY, "too late");
             }
         };
