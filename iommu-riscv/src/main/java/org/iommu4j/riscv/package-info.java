@@ -11,10 +11,10 @@
  *       Linux; {@code Tags}, the PSCIDs.
  *   <li>Page tables: {@code PageTable}; {@code Retirement}, {@code PageMapper}, {@code
  *       PageUnmapper}.
- *   <li>Unit: {@code FunctionRegisters}; {@code UnitPlace}, {@code UnitIds}, {@code UnitMap}: the units and ids as firmware describes them, with {@code
- *       RimtMap} and {@code DeviceTreeMap}, of which {@code Firmware} makes the one that counts; {@code
- *       DeviceDirectory}; {@code QueueMemory}, {@code CommandQueue}, {@code FaultQueue}; {@code UnitStart}, which turns
- *       a unit on and off; {@code RiscvUnit}.
+ *   <li>Unit: {@code FunctionRegisters}; {@code UnitPlace}, {@code UnitIds}, {@code UnitMap}: the units and ids as
+ *   firmware describes them, with {@code RimtMap} and {@code DeviceTreeMap}, of which {@code Firmware} makes the one
+ *   that counts; {@code DeviceDirectory}; {@code QueueMemory}, {@code CommandQueue}, {@code FaultQueue}; {@code
+ *   UnitStart}, which turns a unit on and off; {@code RiscvUnit}.
  *   <li>Device and domain: {@code DomainState}, {@code RiscvDevice}; {@code DriverState}; {@code Attacher}, which moves
  *       devices by device contexts; {@code RiscvDomain}, {@code StaticDomain}, {@code PagingDomain}.
  *   <li>Driver: {@code RiscvIommu}, the opened driver; {@code RiscvDescription} and {@code RiscvKernelLog}, which

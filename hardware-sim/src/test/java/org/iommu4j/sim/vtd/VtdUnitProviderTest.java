@@ -140,7 +140,8 @@ class VtdUnitProviderTest {
                         "[dmar0 no SC, dmar1 SC]");
         for (MachineDescription machine : provider.machines()) {
             for (TranslationUnitSpec unit : machine.units()) {
-                boolean snoops = !(machine.name().equals("intel-mixed-walks") && unit.name().equals("dmar0"));
+                boolean snoops = !(machine.name().equals("intel-mixed-walks")
+                        && unit.name().equals("dmar0"));
                 assertThat(unit.register("ECAP") & 1)
                         .as("page walks of %s in %s are coherent", unit.name(), machine.name())
                         .isEqualTo(snoops ? 1 : 0);

@@ -83,9 +83,10 @@ public final class Type1Iommu {
      * <p>Source: {@code vfio_iommu_type1_attach_group}.
      *
      * @throws IommuException EBUSY (a mapping has no virtual address now), EINVAL (the group is already in, its driver
-     *     makes no domain for {@link Type1Version#NESTING}, it does not fit its own domain, or its unit or its devices
-     *     do not allow an existing mapping), EPERM (its interrupts are not isolated), and as {@link org.iommu4j.Iommu#allocate}, {@link IommuGroup#attach} and {@link
-     *     IommuMapper#map}; where the container had emulated groups only, also as {@link #map}
+     *     makes no domain for {@link Type1Version#NESTING}, it does not fit its own domain, or its unit or its
+     *     devices do not allow an existing mapping), EPERM (its interrupts are not isolated), and as {@link
+     *     org.iommu4j.Iommu#allocate}, {@link IommuGroup#attach} and {@link IommuMapper#map}; where the container had
+     *     emulated groups only, also as {@link #map}
      */
     public synchronized void attachGroup(IommuGroup group) {
         Objects.requireNonNull(group, "group");

@@ -56,8 +56,8 @@ public final class AssignedGuest implements AutoCloseable {
      *
      * @param name its name, which its data carry
      * @param first a device that is attached before the virtual machine is made, null for none
-     * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs run no guests; RELEASE_LACKS when the release
-     *     has no such way
+     * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs run no guests; RELEASE_LACKS when the
+     * release has no such way
      */
     public static AssignedGuest create(Scenario scenario, String name, AssignedBy by, @Nullable PciAddress first) {
         scenario.countGuest();

@@ -6,6 +6,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -56,7 +58,12 @@ class MatrixTest {
                     .as(what)
                     .isTrue();
         });
-        assertThat(new CaseTable(Help.defaultColorScheme(Ansi.OFF)).byReleases(outcomes))
+        String table = new CaseTable(Help.defaultColorScheme(Ansi.OFF)).byReleases(outcomes);
+        if (Boolean.getBoolean("iommu4j.matrix.write")) {
+            Files.writeString(Path.of("src/test/resources/org/iommu4j/workbench/page/matrix.txt"), table);
+        }
+        assertThat(table)
+                .as("matrix.txt; -Diommu4j.matrix.write=true records it anew")
                 .isEqualTo(recorded());
     }
 

@@ -79,7 +79,7 @@ class PageReaderTest {
         assertRefused(GOOD.replace("until: v6.10", "until: 6.10"), ":12:37:", "v6.10");
         assertRefused(GOOD.replace("until: v6.10", "until: v9.9"), ":12:37:", "9.9", "7.3");
         assertRefused(GOOD.replace("verdict: COHERENT", "verdict: FINE"), ":13:15:", "COHERENT, CORRUPTED");
-        assertRefused(GOOD.replace("cpu: 1", "cpu: 64"), ":4:28:", "0 to 63");
+        assertRefused(GOOD.replace("cpu: 1", "cpu: 64"), ":4:27:", "0 to 63");
         assertRefused(GOOD.replace("  buffer: {of: guest}", "  buffer: {of: gpu}"), ":7:11:", "has no memory");
     }
 
