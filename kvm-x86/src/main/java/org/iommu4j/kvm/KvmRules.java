@@ -7,6 +7,7 @@ import static org.iommu4j.release.Evidence.READ;
 
 import java.lang.invoke.MethodHandles;
 import java.util.List;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.release.ReleaseRule;
@@ -28,6 +29,9 @@ record KvmRules(
         boolean recomputesOnFailedDelete,
         boolean takesDeviceFiles,
         boolean machinesAnswerDeviceControl) {
+    /** The name under which these rules are known. */
+    static final String MODULE = "kvm";
+
     /** The rules. */
     static final List<ReleaseRule<?>> RULES = List.of(
             ReleaseRule.of(
@@ -104,6 +108,45 @@ record KvmRules(
         return RuleRecords.of(MethodHandles.lookup(), KvmRules.class, RULES, release);
     }
 
+    /** What decides about the type of a guest page; each names the rules that have a part in it. */
+    private enum TypeBy {
+        /** SVM has no types in its tables. */
+        NO_TYPES(),
+        /** A device's memory is uncacheable. */
+        DEVICE_MEMORY(),
+        /** DMA is coherent. */
+        COHERENT_DMA("guestPatQuirk"),
+        /** DMA is non-coherent, and the guest's PAT decides alone. */
+        GUEST_PAT("guestMtrrs"),
+        /** The guest turned caching off. */
+        CACHING_OFF("guestMtrrs", "cachingOffIgnoresPat"),
+        /** The guest's MTRRs. */
+        MTRRS("guestMtrrs");
+
+        private final List<String> rules;
+
+        TypeBy(String... rules) {
+            this.rules = List.of(rules);
+        }
+    }
+
+    private TypeBy typeBy(
+            HardwareVirtualization virtualization, boolean deviceMemory, boolean noncoherentDma, boolean cachingOff) {
+        if (virtualization == HardwareVirtualization.SVM) {
+            return TypeBy.NO_TYPES;
+        }
+        if (deviceMemory) {
+            return TypeBy.DEVICE_MEMORY;
+        }
+        if (!noncoherentDma) {
+            return TypeBy.COHERENT_DMA;
+        }
+        if (!guestMtrrs) {
+            return TypeBy.GUEST_PAT;
+        }
+        return cachingOff ? TypeBy.CACHING_OFF : TypeBy.MTRRS;
+    }
+
     /**
      * Returns the type that a guest page gets when it is entered into the second-stage table. Source: {@code
      * vmx_get_mt_mask}; {@code svm_x86_ops} has no such operation.
@@ -120,25 +163,40 @@ record KvmRules(
             boolean noncoherentDma,
             boolean cachingOff,
             X86MemoryType mtrr) {
-        if (virtualization == HardwareVirtualization.SVM) {
-            return deviceMemory ? GuestMemoryType.GUEST_PAT_DEVICE : GuestMemoryType.GUEST_PAT;
-        }
-        if (deviceMemory) {
-            return GuestMemoryType.UC;
-        }
-        if (!noncoherentDma) {
-            return ignoresGuestPat(options) ? GuestMemoryType.WB_IPAT : GuestMemoryType.WB;
-        }
-        if (!guestMtrrs) {
-            return GuestMemoryType.WB;
-        }
-        if (cachingOff) {
-            if (!options.cacheDisableIgnored()) {
-                return GuestMemoryType.UC_IPAT;
+        return switch (typeBy(virtualization, deviceMemory, noncoherentDma, cachingOff)) {
+            case NO_TYPES -> deviceMemory ? GuestMemoryType.GUEST_PAT_DEVICE : GuestMemoryType.GUEST_PAT;
+            case DEVICE_MEMORY -> GuestMemoryType.UC;
+            case COHERENT_DMA -> ignoresGuestPat(options) ? GuestMemoryType.WB_IPAT : GuestMemoryType.WB;
+            case GUEST_PAT -> GuestMemoryType.WB;
+            case CACHING_OFF -> {
+                if (!options.cacheDisableIgnored()) {
+                    yield GuestMemoryType.UC_IPAT;
+                }
+                yield cachingOffIgnoresPat ? GuestMemoryType.WB_IPAT : GuestMemoryType.WB;
             }
-            return cachingOffIgnoresPat ? GuestMemoryType.WB_IPAT : GuestMemoryType.WB;
-        }
-        return GuestMemoryType.of(mtrr);
+            case MTRRS -> GuestMemoryType.of(mtrr);
+        };
+    }
+
+    /** Returns where Linux decides about the type of a page of RAM, for a vCPU with caching on. */
+    DecisionSource memoryTypeSource(HardwareVirtualization virtualization, boolean noncoherentDma) {
+        return new DecisionSource(
+                MODULE,
+                virtualization == HardwareVirtualization.SVM
+                        ? "svm_x86_ops, which has no get_mt_mask"
+                        : "vmx_get_mt_mask",
+                typeBy(virtualization, false, noncoherentDma, false).rules);
+    }
+
+    /** Returns where Linux decides whether entries go when DMA becomes non-coherent or coherent. */
+    DecisionSource entriesSource() {
+        return DecisionSource.of(
+                MODULE,
+                dropsEntriesOnChange
+                        ? "kvm_noncoherent_dma_assignment_start_or_stop"
+                        : "kvm_arch_register_noncoherent_dma",
+                "dropsEntriesOnChange",
+                "guestPatQuirk");
     }
 
     /**

@@ -3,6 +3,7 @@ package org.iommu4j.kvm;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.vfio.VfioFile;
@@ -129,6 +130,11 @@ public final class KvmVfioDevice implements AutoCloseable {
         updateCoherency();
         deleted.drop();
         deleted.drop();
+    }
+
+    /** Returns where Linux decides whether non-coherent DMA is registered; every release decides alike. */
+    public DecisionSource coherencySource() {
+        return DecisionSource.of(KvmRules.MODULE, "kvm_vfio_update_coherency");
     }
 
     /** Returns whether this device has registered non-coherent DMA with the machine. */

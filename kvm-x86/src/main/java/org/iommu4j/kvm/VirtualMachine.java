@@ -6,6 +6,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.HardwareVirtualization;
@@ -204,7 +205,7 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     private void coherencyChanged() {
-        if (rules.dropsEntriesWhenCoherencyChanges(virtualization, options)) {
+        if (dropsEntriesWhenCoherencyChanges()) {
             slots.dropEntries();
         }
     }
@@ -227,6 +228,27 @@ public final class VirtualMachine implements AutoCloseable {
     /** Returns whether a guest's WBINVD has to have an effect. Source: {@code need_emulate_wbinvd}. */
     public boolean needEmulateWbinvd() {
         return noncoherentDma();
+    }
+
+    /** Returns where Linux decides whether a guest's WBINVD has an effect; every release decides alike. */
+    public DecisionSource wbinvdSource() {
+        return DecisionSource.of(
+                KvmRules.MODULE, options.wbinvdExit() ? "kvm_emulate_wbinvd_noskip" : "none, the CPU executes it");
+    }
+
+    /** Returns whether entries are dropped when DMA becomes non-coherent or coherent. */
+    public boolean dropsEntriesWhenCoherencyChanges() {
+        return rules.dropsEntriesWhenCoherencyChanges(virtualization, options);
+    }
+
+    /** Returns where Linux decides what {@link #dropsEntriesWhenCoherencyChanges} says. */
+    public DecisionSource entriesSource() {
+        return rules.entriesSource();
+    }
+
+    /** Returns where Linux decides what {@link #guestMemoryType()} says. */
+    public DecisionSource memoryTypeSource() {
+        return rules.memoryTypeSource(virtualization, noncoherentDma());
     }
 
     /**

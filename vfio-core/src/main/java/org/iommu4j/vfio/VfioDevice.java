@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.stream.Stream;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
@@ -79,6 +82,18 @@ public final class VfioDevice implements VfioFile {
     public boolean canEnforceCacheCoherency() {
         IommuDevice known = device;
         return known != null && known.iommu().capable(known, IommuCapability.ENFORCE_CACHE_COHERENCY);
+    }
+
+    @Override
+    public List<DecisionSource> coherencySources() {
+        return Stream.concat(Stream.of(vfio.rules().fileSource(false)), capabilitySource())
+                .toList();
+    }
+
+    /** Returns where its driver decides about the prediction, where it says so. */
+    Stream<DecisionSource> capabilitySource() {
+        IommuDevice known = device;
+        return known == null ? Stream.empty() : known.iommu().enforcementCapabilitySource().stream();
     }
 
     /** Returns false. */

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import java.util.List;
 import java.util.Objects;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.core.IommuGroup;
@@ -206,6 +208,11 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
     @Override
     public boolean enforcedCoherent() {
         return device.canEnforceCacheCoherency();
+    }
+
+    @Override
+    public List<DecisionSource> coherencySources() {
+        return device.coherencySources();
     }
 
     @Override

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import java.util.List;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.IommuException;
 
 /**
@@ -16,6 +18,14 @@ public interface VfioFile {
      * <p>The answer is valid when it is given; a later change is not reported.
      */
     boolean enforcedCoherent();
+
+    /**
+     * Returns where Linux decides what {@link #enforcedCoherent} answers: the file's own part first, then what it asks.
+     * Empty where the file does not say.
+     */
+    default List<DecisionSource> coherencySources() {
+        return List.of();
+    }
 
     /**
      * Returns whether it is a group's file; until 6.5 KVM takes no other. Source: {@code vfio_file_is_valid}.

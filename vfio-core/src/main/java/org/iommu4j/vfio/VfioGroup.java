@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Objects;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
@@ -233,6 +236,23 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
             }
             VfioContainer current = container;
             return current == null || current.checkExtension(VfioExtension.DMA_CC_IOMMU) == 1;
+        }
+    }
+
+    @Override
+    public List<DecisionSource> coherencySources() {
+        synchronized (vfio.lock) {
+            List<DecisionSource> sources = new ArrayList<>(List.of(vfio.rules().fileSource(true)));
+            VfioContainer current = container;
+            if (vfio.rules().filesAskDevices()) {
+                group.devices.stream()
+                        .flatMap(VfioDevice::capabilitySource)
+                        .distinct()
+                        .forEach(sources::add);
+            } else if (current != null) {
+                sources.add(current.coherencySource());
+            }
+            return sources;
         }
     }
 

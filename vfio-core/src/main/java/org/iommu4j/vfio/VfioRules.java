@@ -7,6 +7,7 @@ import static org.iommu4j.release.Evidence.READ;
 
 import java.lang.invoke.MethodHandles;
 import java.util.List;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.release.ReleaseRule;
@@ -123,6 +124,27 @@ record VfioRules(
      */
     boolean requiresCoherentDma() {
         return asksDomains;
+    }
+
+    /** Returns where Linux decides what a file vouches for. */
+    DecisionSource fileSource(boolean group) {
+        String function = !asksDomains
+                ? "vfio_external_check_extension"
+                : filesAskDevices && group ? "vfio_group_enforced_coherent" : "vfio_file_enforced_coherent";
+        return DecisionSource.of("vfio", function, "filesAskDevices");
+    }
+
+    /** Returns where Linux decides what VFIO_DMA_CC_IOMMU is. */
+    DecisionSource containerSource() {
+        return DecisionSource.of(
+                "vfio",
+                asksDomains ? "vfio_domains_have_enforce_cache_coherency" : "vfio_domains_have_iommu_cache",
+                "asksDomains");
+    }
+
+    /** Returns where Linux asks a domain to block no-snoop. */
+    DecisionSource askingSource() {
+        return DecisionSource.of("vfio", "vfio_iommu_type1_attach_group", "asksDomains");
     }
 
     /** Returns how type 1 behaves under these rules. */

@@ -2,6 +2,7 @@
 package org.iommu4j.vfio.iommufd;
 
 import java.util.List;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
@@ -214,6 +215,11 @@ public final class CompatContainer {
             }
             default -> 0;
         };
+    }
+
+    /** Returns where Linux decides what VFIO_DMA_CC_IOMMU is. */
+    public DecisionSource coherencySource() {
+        return DecisionSource.of("iommufd", "iommufd_vfio_cc_iommu", "upgradesAtAttach");
     }
 
     /**

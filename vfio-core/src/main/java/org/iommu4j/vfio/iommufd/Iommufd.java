@@ -4,6 +4,7 @@ package org.iommu4j.vfio.iommufd;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
 import org.iommu4j.HardwareInfo;
 import org.iommu4j.IommuCapability;
@@ -96,6 +97,11 @@ public final class Iommufd implements AutoCloseable {
     /** Returns what iommufd does differently from release to release. */
     public static List<ReleaseRule<?>> releaseRules() {
         return IommufdRules.RULES;
+    }
+
+    /** Returns where Linux decides whether a HWPT is asked to block no-snoop. */
+    public DecisionSource enforcementSource() {
+        return context.rules.enforcementSource();
     }
 
     /** Returns the same open file in another process: a child has inherited it. */

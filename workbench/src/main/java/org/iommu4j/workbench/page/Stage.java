@@ -24,6 +24,7 @@ import org.iommu4j.sim.verdict.Owner;
 import org.iommu4j.workbench.page.Page.Memory;
 import org.iommu4j.workbench.scenario.AssignedGuest;
 import org.iommu4j.workbench.scenario.Decision;
+import org.iommu4j.workbench.scenario.DecisionStep;
 import org.iommu4j.workbench.scenario.DeviceAccess;
 import org.iommu4j.workbench.scenario.DomainOutcome;
 import org.iommu4j.workbench.scenario.Enforcement;
@@ -33,7 +34,6 @@ import org.iommu4j.workbench.scenario.NotApplicableException;
 import org.iommu4j.workbench.scenario.RequestRefusedException;
 import org.iommu4j.workbench.scenario.Scenario;
 import org.iommu4j.workbench.scenario.UnexpectedFaultException;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A page's actors on a machine.
@@ -229,7 +229,7 @@ final class Stage {
         PciAddress address = device(name);
         DmaDevice bound = dma.bind(address);
         ofKernelDrivers.add(address);
-        scenario.decides(this::decision, this::outcomes);
+        scenario.decides(this::decision, this::path, this::outcomes);
         page.memory().forEach((buffer, memory) -> {
             if (memory.owner().equals(name)) {
                 long frame = machine.frames().allocate(0);
@@ -258,7 +258,7 @@ final class Stage {
         });
         KernelDomain domain = new KernelDomain(scenario, members.isEmpty() ? scenario.device() : members.get(0));
         domains.put(name, domain);
-        scenario.decides(this::decision, this::outcomes);
+        scenario.decides(this::decision, this::path, this::outcomes);
         members.forEach(domain::attach);
         page.memory().forEach((buffer, memory) -> {
             if (memory.owner().equals(name)) {
@@ -289,7 +289,7 @@ final class Stage {
                 vcpus.put(each, guest.createCpu(each, vcpu.cpu()));
             }
         });
-        scenario.decides(this::decision, this::outcomes);
+        scenario.decides(this::decision, this::path, this::outcomes);
         for (String member : members) {
             // The first one is attached already.
             if (!member.equals(members.get(0))) {
@@ -353,18 +353,33 @@ final class Stage {
         return guest(vm);
     }
 
-    private @Nullable Decision decision() {
+    /** Returns the virtual machine that the decisions are about, empty when there is none. */
+    private Optional<AssignedGuest> decidedGuest() {
         for (Map.Entry<String, PciAddress> device : devices.entrySet()) {
             if (device.getValue().equals(scenario.device()) && users.containsKey(device.getKey())) {
-                return userOf(device.getKey()).decision(scenario.device());
+                return Optional.of(userOf(device.getKey()));
             }
         }
-        if (!guests.isEmpty()) {
-            return guests.values().iterator().next().decision(scenario.device());
+        return guests.values().stream().findFirst();
+    }
+
+    private Decision decision() {
+        Optional<AssignedGuest> guest = decidedGuest();
+        if (guest.isPresent()) {
+            return guest.get().decision(scenario.device());
         }
         Optional<KernelDomain> domain = domains.values().stream().findFirst();
         return new Decision(
                 domain.map(KernelDomain::enforcement).orElse(Enforcement.NOT_ASKED), null, null, null, null);
+    }
+
+    private List<DecisionStep.Made> path() {
+        return decidedGuest()
+                .map(guest -> guest.path(scenario.device()))
+                .orElseGet(() -> domains.values().stream()
+                        .limit(1)
+                        .map(KernelDomain::step)
+                        .toList());
     }
 
     private List<DomainOutcome> outcomes() {

@@ -2,6 +2,7 @@
 package org.iommu4j.workbench.scenario;
 
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.TreeSet;
 import org.iommu4j.Errno;
@@ -12,6 +13,7 @@ import org.iommu4j.core.IommuCore;
 import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
+import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.MachineDescription;
@@ -29,6 +31,7 @@ public final class CaseRunner {
     private final MachineFactory machines;
     private final IommuVendors vendors;
     private final Wiring wiring;
+    private final Map<String, List<ReleaseRule<?>>> ruleModules;
 
     /** Makes a runner. */
     public CaseRunner(MachineFactory machines, IommuVendors vendors) {
@@ -40,6 +43,7 @@ public final class CaseRunner {
         this.machines = machines;
         this.vendors = vendors;
         this.wiring = wiring;
+        this.ruleModules = RuleModules.of(vendors);
     }
 
     /**
@@ -137,7 +141,7 @@ public final class CaseRunner {
         return new Scenario(machine, core, kernel, device, second, wiring);
     }
 
-    private static Outcome judge(Case story, Scenario scenario, String machine) {
+    private Outcome judge(Case story, Scenario scenario, String machine) {
         NotApplicable reason = null;
         Errno errno = null;
         boolean refused = false;
@@ -183,6 +187,9 @@ public final class CaseRunner {
                 errno,
                 refusal,
                 scenario.decision(),
+                scenario.path().stream()
+                        .map(made -> DecisionStep.of(made, ruleModules, scenario.release()))
+                        .toList(),
                 scenario.domains(),
                 findings.noSnoopSent(),
                 findings.noSnoopBlocked(),

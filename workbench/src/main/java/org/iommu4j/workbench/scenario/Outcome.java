@@ -23,6 +23,7 @@ import org.jspecify.annotations.Nullable;
  * @param errno the errno of a refusal by the system, null when there was none or the IOMMU refused a request
  * @param refusal the message of a refusal or of the reason, null when there is neither
  * @param decision the decisions about the case's device, null when there were none
+ * @param path how the decisions were made, in the order in which one led to the other; empty when there were none
  * @param domains the domains of the case's devices
  * @param noSnoopSent requests that carried no-snoop
  * @param noSnoopBlocked of these, how many were forced to be snooped
@@ -43,6 +44,7 @@ public record Outcome(
         @Nullable Errno errno,
         @Nullable String refusal,
         @Nullable Decision decision,
+        List<DecisionStep> path,
         List<DomainOutcome> domains,
         int noSnoopSent,
         int noSnoopBlocked,
@@ -52,6 +54,7 @@ public record Outcome(
         @Nullable String unexpected) {
     /** Copies the lists. */
     public Outcome {
+        path = List.copyOf(path);
         domains = List.copyOf(domains);
         staleReads = List.copyOf(staleReads);
         timeline = List.copyOf(timeline);
@@ -78,6 +81,7 @@ public record Outcome(
                 why.getMessage(),
                 null,
                 List.of(),
+                List.of(),
                 0,
                 0,
                 0,
@@ -100,6 +104,7 @@ public record Outcome(
                 errno,
                 refusal,
                 decision,
+                path,
                 domains,
                 noSnoopSent,
                 noSnoopBlocked,
