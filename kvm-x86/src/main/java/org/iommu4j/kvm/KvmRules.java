@@ -28,6 +28,7 @@ record KvmRules(
         boolean guestPatQuirk,
         boolean recomputesOnFailedDelete,
         boolean takesDeviceFiles,
+        boolean devicesEndWithTheirFiles,
         boolean machinesAnswerDeviceControl) {
     /** The name under which these rules are known. */
     static final String MODULE = "kvm";
@@ -87,6 +88,15 @@ record KvmRules(
                     .deciding()
                     .since("6.6", true, INFERRED)
                     .witnessedBy("KvmReleaseTest#aDevicesFileIsTakenSince66"),
+            ReleaseRule.of(
+                            "devicesEndWithTheirFiles",
+                            "A kvm-vfio device ends when its file is closed; before, when the machine is closed as "
+                                    + "well, and until then DMA stays what it is.",
+                            false,
+                            READ)
+                    .since("6.1.9", true, READ, "51cdc8bc120e")
+                    .since("6.2", true, READ, "51cdc8bc120e")
+                    .witnessedBy("KvmReleaseTest#aKvmVfioDeviceEndsWithItsFileSince62"),
             ReleaseRule.of(
                             "machinesAnswerDeviceControl",
                             "A virtual machine's file has KVM_CAP_DEVICE_CTRL, and not /dev/kvm alone.",

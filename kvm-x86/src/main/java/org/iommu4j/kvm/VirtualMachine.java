@@ -359,11 +359,25 @@ public final class VirtualMachine implements AutoCloseable {
     /**
      * Closes the machine's file. Its vCPUs and its kvm-vfio device are files of their own and go on.
      *
-     * <p>From then on calls that make something of the machine, or change its memory, are refused with EBADF.
+     * <p>From then on calls that make something of the machine, or change its memory, are refused with EBADF. A
+     * kvm-vfio device that was closed and has not ended before 6.2 ends now.
+     *
+     * @throws IommuException as {@link KvmVfioDevice#close}
      */
     @Override
     public void close() {
-        closed = true;
+        KvmVfioDevice device;
+        synchronized (this) {
+            closed = true;
+            device = vfioDevice;
+        }
+        if (device != null) {
+            device.machineClosed();
+        }
+    }
+
+    boolean isClosed() {
+        return closed;
     }
 
     private void checkOpen() {

@@ -140,6 +140,41 @@ class KvmReleaseTest {
     }
 
     @ParameterizedTest
+    @CsvSource({"5.15, false", "6.1, false", "6.1.8, false", "6.1.9, true", "6.2, true", "7.3, true"})
+    void aKvmVfioDeviceEndsWithItsFileSince62(String release, boolean atOnce) {
+        VirtualMachine machine = machine(release);
+        KvmVfioDevice files = machine.createVfioDevice();
+        files.addFile((VfioFile) () -> false);
+
+        files.close();
+
+        assertThat(machine.noncoherentDma()).isEqualTo(!atOnce);
+        if (atOnce) {
+            machine.createVfioDevice().close();
+        } else {
+            assertThatThrownBy(machine::createVfioDevice)
+                    .isInstanceOfSatisfying(
+                            IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.EBUSY));
+        }
+        machine.close();
+        assertThat(machine.noncoherentDma()).isFalse();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"6.1, 1", "6.2, 1"})
+    void aKvmVfioDeviceThatOutlivesItsMachineEndsWithItsFile(String release, int registered) {
+        VirtualMachine machine = machine(release);
+        KvmVfioDevice files = machine.createVfioDevice();
+        files.addFile((VfioFile) () -> false);
+
+        machine.close();
+        assertThat(machine.noncoherentDmaCount()).isEqualTo(registered);
+
+        files.close();
+        assertThat(machine.noncoherentDmaCount()).isZero();
+    }
+
+    @ParameterizedTest
     @CsvSource({"6.3, false", "6.4, true", "7.3, true"})
     void aMachineAnswersForDeviceControlSince64(String release, boolean answers) {
         assertThat(machine(release).answersDeviceControl()).isEqualTo(answers);

@@ -35,6 +35,14 @@ public interface VfioFile {
     }
 
     /**
+     * Refuses a user outside of VFIO, which KVM is, where the file has to be further on for one. By default every user
+     * is taken. Source: until 5.18 {@code vfio_group_get_external_user}.
+     *
+     * @throws IommuException EINVAL (it is in no container with an IOMMU, or not viable), EPERM (it has no IOMMU)
+     */
+    default void checkExternalUser() {}
+
+    /**
      * Takes a reference: the file ends when its user closed it and all references are dropped. Source: {@code fget}.
      *
      * <p>A file that nobody can close need not count.

@@ -149,6 +149,9 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
             if (openDevices != 0) {
                 throw new IommuException(Errno.EBUSY, "group " + id() + " has open devices");
             }
+            if (references != 0 && vfio.rules().externalUsersNeedIommu()) {
+                throw new IommuException(Errno.EBUSY, "KVM has group " + id());
+            }
             leave();
         }
     }
@@ -253,6 +256,22 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
                 sources.add(current.coherencySource());
             }
             return sources;
+        }
+    }
+
+    @Override
+    public void checkExternalUser() {
+        synchronized (vfio.lock) {
+            if (!vfio.rules().externalUsersNeedIommu()) {
+                return;
+            }
+            if (container != null && group.kind == RegisteredGroup.Kind.NO_IOMMU) {
+                throw new IommuException(Errno.EPERM, "group " + id() + " has no IOMMU");
+            }
+            checkHasIommu();
+            if (!isFree()) {
+                throw new IommuException(Errno.EINVAL, "group " + id() + " is not viable");
+            }
         }
     }
 

@@ -24,6 +24,7 @@ record VfioRules(
         boolean claimsGroups,
         boolean isolationByGroup,
         boolean filesAskDevices,
+        boolean externalUsersNeedIommu,
         boolean knowsFiles,
         boolean movesAddresses,
         boolean alignsCapabilities,
@@ -69,6 +70,16 @@ record VfioRules(
                     .deciding()
                     .since("6.2", true, READ, "0d8227b622f3")
                     .witnessedBy("VfioReleaseTest#since62AFileAnswersForItsDevices"),
+            ReleaseRule.of(
+                            "externalUsersNeedIommu",
+                            "KVM takes a viable group alone whose container has an IOMMU, and the group can't leave "
+                                    + "that while KVM has it (vfio_group_get_external_user); since, KVM has any "
+                                    + "group's file.",
+                            true,
+                            READ)
+                    .deciding()
+                    .since("5.19", false, INFERRED)
+                    .witnessedBy("VfioReleaseTest#until518KvmTakesAGroupWithAnIommuAlone"),
             ReleaseRule.of(
                             "knowsFiles",
                             "What is no container is EBADFD for VFIO_GROUP_SET_CONTAINER and not EINVAL.",

@@ -158,7 +158,7 @@ final class References {
                 case VCPU -> require(name, Kind.VCPU, at);
                 case ACTOR -> kindOf(name, at);
                 case HWPT -> checkHwpt(step, name, at);
-                case VALUE, TYPE, SWITCH, CPU -> {
+                case VALUE, TYPE, SWITCH, CPU, QUIRK -> {
                     // The form says all.
                 }
             }
@@ -200,6 +200,8 @@ final class References {
             reached = step.actor().equals(page.owner());
         } else if (actor instanceof Actor.Device) {
             reached = !(owner instanceof Actor.Device) || step.actor().equals(page.owner());
+        } else if (kindOf(step.actor(), at) == Kind.VMM && step.verb() != Verb.GIVE) {
+            reached = owner instanceof Actor.Vm || page.then() != null;
         } else if (step.verb() == Verb.GIVE) {
             reached = step.argument(1).equals(page.then());
         }

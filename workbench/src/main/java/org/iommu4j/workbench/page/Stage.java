@@ -11,6 +11,7 @@ import org.iommu4j.dma.DmaApi;
 import org.iommu4j.dma.DmaDevice;
 import org.iommu4j.dma.DmaDirection;
 import org.iommu4j.host.InputException;
+import org.iommu4j.kvm.KvmQuirk;
 import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
@@ -43,6 +44,11 @@ import org.iommu4j.workbench.scenario.UnexpectedFaultException;
  */
 final class Stage {
     private static final int PAGE = 4096;
+
+    private static final String VMM = "vmm";
+
+    /** The CPU on which the VMM runs. */
+    private static final int VMM_CPU = 0;
 
     /** Where processes have their pages. */
     private static final long PROCESS_ADDRESS = 0x5500_0000_0000L;
@@ -478,7 +484,9 @@ final class Stage {
             }
             case CLOSE -> userOf(step.argument(0)).close(device(step.argument(0)));
             case KVM_ADD -> userOf(step.argument(0)).tellKvm(device(step.argument(0)));
+            case KVM_ADD_FIRST -> guest(step.argument(1)).tellKvmFirst(device(step.argument(0)));
             case KVM_DEL -> userOf(step.argument(0)).untellKvm(device(step.argument(0)));
+            case QUIRK_OFF -> turnQuirkOff(step);
             case END -> {
                 guest(step.argument(0)).close();
                 guests.remove(step.argument(0));
@@ -499,6 +507,18 @@ final class Stage {
                 machine.prefetch(cpu(step.argument(1)), placeOf(step).physical());
             case DRAIN -> machine.drainCaches();
         }
+    }
+
+    private void turnQuirkOff(Step step) {
+        KvmQuirk quirk = KvmQuirk.valueOf(step.argument(0));
+        try {
+            guest(step.argument(1)).vm().disableQuirk(quirk);
+        } catch (IommuException e) {
+            throw new NotApplicableException(
+                    NotApplicable.RELEASE_LACKS,
+                    "KVM of Linux " + scenario.release() + " has no quirk " + quirk + " on these CPUs");
+        }
+        scenario.note("the VMM turns quirk " + quirk + " off");
     }
 
     private GuestCpu vcpu(String name) {
@@ -589,7 +609,9 @@ final class Stage {
         Actor actor = page.actors().get(step.actor());
         int cpu = actor instanceof Actor.Host host
                 ? host.cpu()
-                : actor instanceof Actor.HostProcess process ? process.cpu() : -1;
+                : actor instanceof Actor.HostProcess process
+                        ? process.cpu()
+                        : step.actor().equals(VMM) ? VMM_CPU : -1;
         if (cpu < 0) {
             throw new IllegalArgumentException("'" + step.actor() + "' is not there any more");
         }

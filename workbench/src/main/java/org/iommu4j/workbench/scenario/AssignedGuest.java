@@ -153,6 +153,12 @@ public final class AssignedGuest implements AutoCloseable {
         });
     }
 
+    /** Adds the file of a device's group to KVM before its DMA is translated. */
+    public void tellKvmFirst(PciAddress device) {
+        assignment.openFile(device);
+        tellKvm(device);
+    }
+
     /** Deletes a device's file from KVM. */
     public void untellKvm(PciAddress device) {
         assignment.file(device).ifPresent(file -> {

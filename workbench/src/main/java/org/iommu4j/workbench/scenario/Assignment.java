@@ -17,6 +17,11 @@ interface Assignment {
     /** Has a device's DMA translated. */
     void attach(PciAddress device);
 
+    /** Opens what is KVM's file of a device, before {@link #attach}. */
+    default void openFile(PciAddress device) {
+        throw new IllegalArgumentException("only a group's file is there before " + device + " is attached");
+    }
+
     /** Ends that. */
     void detach(PciAddress device);
 
