@@ -80,6 +80,11 @@ class IommufdObjectsTest {
         }
 
         PageFault ask() {
+            return ask(PASID);
+        }
+
+        PageFault ask(int pasid) {
+            endpoint.usePasid(pasid);
             endpoint.read(IOVA, false);
             assertThat(endpoint.lastStatus()).isEqualTo(RequestStatus.PAGE_AWAITED);
             bench.machine.runPending();
@@ -121,6 +126,26 @@ class IommufdObjectsTest {
         asker.queue.close();
         asker.iommufd.destroy(asker.queue.id());
         assertRefused(Errno.EBADF, () -> asker.queue.read());
+    }
+
+    /** One queue serves two PASIDs: what another does, or is refused, answers nothing. */
+    @Test
+    void onlyThePasidThatLeavesHasItsRequestsAnswered() {
+        Asker asker = new Asker();
+        asker.file.attachPasid(PASID + 1, asker.hwpt);
+        PageFault fault = asker.ask();
+        PageFault other = asker.ask(PASID + 1);
+        int plain = asker.iommufd.hwptAlloc(new HwptAlloc(0, asker.device, asker.ioas));
+        assertRefused(Errno.EINVAL, () -> asker.file.attachPasid(PASID, plain));
+        assertRefused(Errno.EINVAL, () -> asker.file.attach(plain));
+        asker.file.detachPasid(PASID + 1);
+        asker.bench.machine.runPending();
+        assertThat(asker.endpoint.lastPageResponse()).isEqualTo(PageResponse.INVALID.code());
+        assertRefused(Errno.EINVAL, () -> asker.queue.write(other.cookie(), 0));
+        map(asker.iommufd, asker.ioas, 1);
+        asker.queue.write(fault.cookie(), 0);
+        asker.bench.machine.runPending();
+        assertThat(asker.endpoint.lastPageResponse()).isEqualTo(PageResponse.SUCCESS.code());
     }
 
     @Test

@@ -5,13 +5,13 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.PageRequest;
 import org.iommu4j.PageRequestGroup;
 import org.iommu4j.PageResponse;
 import org.iommu4j.capability.PageRequests;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A queue of the page requests of all devices in its HWPTs, and their answers: the object, and its open file.
@@ -112,12 +112,12 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
             }
             users--;
         }
-        refuse(null);
+        refuse(waiting -> true);
     }
 
     @Override
     void destroy() {
-        refuse(null);
+        refuse(waiting -> true);
     }
 
     /** Asks a device for its requests whenever the queue is read. */
@@ -135,25 +135,38 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
     }
 
     /**
-     * Answers the groups of a device as invalid: it leaves, or changes to another HWPT.
+     * Answers the groups of a PASID as invalid: it leaves, or changes to another HWPT. Source: {@code
+     * iommufd_auto_response_faults}.
      *
-     * @param device whose, or null for all
+     * @throws IommuException ETIMEDOUT or EIO as {@link PageRequests#respond}; the others are answered nevertheless
      */
-    void refuse(@Nullable PageRequests device) {
+    void refuse(PageRequests device, int pasid) {
+        refuse(waiting -> waiting.device() == device && waiting.group().pasid() == pasid);
+    }
+
+    private void refuse(Predicate<Waiting> leaves) {
         List<Waiting> leaving = new ArrayList<>();
         synchronized (this) {
-            unread.removeIf(waiting -> (device == null || waiting.device() == device) && leaving.add(waiting));
-            read.values().removeIf(waiting -> (device == null || waiting.device() == device) && leaving.add(waiting));
+            unread.removeIf(waiting -> leaves.test(waiting) && leaving.add(waiting));
+            read.values().removeIf(waiting -> leaves.test(waiting) && leaving.add(waiting));
         }
+        RuntimeException failure = null;
         for (Waiting waiting : leaving) {
-            try {
-                waiting.device().respond(waiting.group(), PageResponse.INVALID);
-            } catch (IommuException refusal) {
-                if (refusal.errno() != Errno.EINVAL && refusal.errno() != Errno.ENODEV) {
-                    throw refusal;
-                }
-                // The driver has answered it already.
+            failure = Failures.run(failure, () -> refuse(waiting));
+        }
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    private static void refuse(Waiting waiting) {
+        try {
+            waiting.device().respond(waiting.group(), PageResponse.INVALID);
+        } catch (IommuException refusal) {
+            if (refusal.errno() != Errno.EINVAL && refusal.errno() != Errno.ENODEV) {
+                throw refusal;
             }
+            // The driver has answered it already.
         }
     }
 
