@@ -128,6 +128,34 @@ class IommufdObjectsTest {
         assertRefused(Errno.EBADF, () -> asker.queue.read());
     }
 
+    /** The file keeps what the closed iommufd has; after it nobody answers until the PASID leaves. */
+    @Test
+    void anOpenQueueKeepsAClosedFilesObjects() {
+        Asker asker = new Asker();
+        PageFault fault = asker.ask();
+        asker.iommufd.close();
+        asker.queue.write(fault.cookie(), 1);
+        asker.ask();
+        asker.file.close();
+        assertThat(asker.iommufd.objects()).as("the IOAS, two HWPTs and the queue").isEqualTo(4);
+        asker.queue.close();
+        assertThat(asker.iommufd.objects()).isZero();
+    }
+
+    @Test
+    void whatWaitsIsNotAnsweredByClosingTheQueue() {
+        Asker asker = new Asker();
+        PageFault fault = asker.ask();
+        int before = asker.endpoint.lastPageResponse();
+        asker.queue.close();
+        asker.bench.machine.runPending();
+        assertThat(asker.endpoint.lastPageResponse()).isEqualTo(before);
+        assertRefused(Errno.EBADF, () -> asker.queue.write(fault.cookie(), 0));
+        asker.file.detachPasid(PASID);
+        asker.bench.machine.runPending();
+        assertThat(asker.endpoint.lastPageResponse()).isEqualTo(PageResponse.INVALID.code());
+    }
+
     /** One queue serves two PASIDs: what another does, or is refused, answers nothing. */
     @Test
     void onlyThePasidThatLeavesHasItsRequestsAnswered() {

@@ -16,13 +16,14 @@ import org.iommu4j.capability.PageRequests;
 /**
  * A queue of the page requests of all devices in its HWPTs, and their answers: the object, and its open file.
  *
- * <p>While the file is open, and while a HWPT delivers to it, the object can't be destroyed. Thread-safe. Source:
- * {@code drivers/iommu/iommufd/eventq.c}, {@code struct iommufd_fault}.
+ * <p>While the file is open, and while a HWPT delivers to it, the object can't be destroyed; the open file keeps the
+ * objects of a closed iommufd. Thread-safe. Source: {@code drivers/iommu/iommufd/eventq.c}, {@code struct
+ * iommufd_fault}.
  */
 public final class FaultQueue extends IommufdObject implements AutoCloseable {
     private record Waiting(int deviceId, PageRequests device, PageRequestGroup group) {}
 
-    private final ObjectTable table;
+    private final IommufdContext context;
     private final List<Runnable> sources = new ArrayList<>();
     private final List<Waiting> unread = new ArrayList<>();
     private final Map<Integer, Waiting> read = new LinkedHashMap<>();
@@ -30,8 +31,9 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
     private boolean closed;
 
     /** Makes a queue whose file is open. */
-    FaultQueue(ObjectTable table) {
-        this.table = table;
+    FaultQueue(IommufdContext context) {
+        this.context = context;
+        context.hold();
         users = 1;
     }
 
@@ -100,10 +102,14 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
         answered.device().respond(answered.group(), code == 0 ? PageResponse.SUCCESS : PageResponse.INVALID);
     }
 
-    /** Closes the file; what nobody answered is answered as invalid. */
+    /**
+     * Closes the file. What nobody answered waits until its PASID leaves its HWPT, or the object is destroyed.
+     *
+     * @throws IommuException as {@link Iommufd#close} when it was the last user of a closed iommufd
+     */
     @Override
     public void close() {
-        synchronized (table) {
+        synchronized (context.table) {
             synchronized (this) {
                 if (closed) {
                     return;
@@ -111,8 +117,8 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
                 closed = true;
             }
             users--;
+            context.release();
         }
-        refuse(waiting -> true);
     }
 
     @Override
