@@ -110,8 +110,8 @@ record VfioRules(
                     .witnessedBy("VfioReleaseTest#until612ThereIsAnExtensionForNesting"),
             ReleaseRule.of(
                             "reachesTheEnd",
-                            "A range that wraps around is EOVERFLOW and not EINVAL, and one that ends where the "
-                                    + "address space does is unmapped.",
+                            "A range that wraps around is EOVERFLOW and not EINVAL, also where a driver pins pages, "
+                                    + "and one that ends where the address space does is unmapped.",
                             false,
                             OBSERVED)
                     .since("6.18", true, OBSERVED, "6012379ede6a", "1196f1f897d4", "ef270ec44637")

@@ -693,7 +693,7 @@ public final class Iommufd implements AutoCloseable {
     public FaultQueue faultQueueAlloc(int flags) {
         checkKnows(0x8e);
         checkFlags(flags, 0);
-        return context.table.add(new FaultQueue(context.table));
+        return context.table.add(new FaultQueue(context));
     }
 
     // ---- virtual IOMMUs --------------------------------------------------------------------------------------------

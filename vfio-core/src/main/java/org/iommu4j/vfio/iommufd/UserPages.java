@@ -19,6 +19,9 @@ final class UserPages {
     private static final int PAGE_SHIFT = 12;
     private static final int BATCH = 512;
 
+    /** The last page that can be pinned: with more a mapping of 8 TiB is resident, and no memory would be left. */
+    private static final long LAST_PAGE = Integer.MAX_VALUE - 8;
+
     private final ProcessMemory memory;
     private final Accounting accounting;
     private final long base;
@@ -76,11 +79,12 @@ final class UserPages {
      * @throws IommuException EFAULT, ENOMEM
      */
     synchronized void pin(long offset, long length) {
-        if (pages > Integer.MAX_VALUE - 8) {
-            throw new IommuException(Errno.ENOMEM, pages + " pages in one mapping");
+        long last = offset + (length - 1) >>> PAGE_SHIFT;
+        if (offset >>> PAGE_SHIFT > LAST_PAGE) {
+            throw new IommuException(Errno.ENOMEM, "page " + (offset >>> PAGE_SHIFT) + " of one mapping");
         }
         int first = page(offset);
-        int end = page(offset + length - 1) + 1;
+        int end = (int) Math.min(last, LAST_PAGE) + 1;
         int done = first;
         try {
             while (done < end) {
@@ -97,6 +101,9 @@ final class UserPages {
                     pinRun(done, next - done);
                 }
                 done = next;
+            }
+            if (last > LAST_PAGE) {
+                throw new IommuException(Errno.ENOMEM, pages + " pages in one mapping");
             }
         } catch (RuntimeException failure) {
             unpin((long) first << PAGE_SHIFT, (long) (done - first) << PAGE_SHIFT, false);

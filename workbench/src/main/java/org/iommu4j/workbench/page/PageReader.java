@@ -4,6 +4,7 @@ package org.iommu4j.workbench.page;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -58,9 +59,10 @@ public final class PageReader {
     public static Page read(Path file) {
         try (InputStream stream = Files.newInputStream(file)) {
             return read(file.toString(), stream.readNBytes(YamlNodes.MAX_BYTES + 1));
+        } catch (NoSuchFileException e) {
+            throw new InputException(file + ": no such file, expected a page", e);
         } catch (IOException e) {
-            throw new InputException(
-                    file + ": no page can be read there (" + e.getClass().getSimpleName() + ")", e);
+            throw new InputException(file + ": can't be read as a page (" + e.getMessage() + ")", e);
         }
     }
 
