@@ -29,7 +29,7 @@ final class MemorySlots {
     /** The type of a page's entry; asked once for each page, and again after {@link #dropEntries}. */
     @FunctionalInterface
     interface TypeOfPage {
-        GuestMemoryType get();
+        GuestMemoryType of(long guestAddress);
     }
 
     /** A slot. */
@@ -127,7 +127,7 @@ final class MemorySlots {
         if (type == 0) {
             // Under the lock; otherwise an outdated type could survive the dropping of all entries.
             synchronized (this) {
-                type = 1 + fresh.get().ordinal();
+                type = 1 + fresh.of(guestAddress).ordinal();
                 TYPES.setOpaque(slot.types, page, (byte) type);
             }
         }

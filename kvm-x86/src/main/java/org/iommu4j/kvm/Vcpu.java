@@ -40,7 +40,7 @@ public final class Vcpu {
         this.machine = machine;
         this.id = id;
         this.processor = checked(machine, processor);
-        this.freshType = () -> machine.freshType(false, cachingOff);
+        this.freshType = address -> machine.freshType(address, cachingOff);
         if (machine.needEmulateWbinvd() && machine.options().wbinvdExit()) {
             wbinvdDirtyMask.set(processor.id());
         }

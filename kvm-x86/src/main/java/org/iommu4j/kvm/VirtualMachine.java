@@ -37,7 +37,7 @@ public final class VirtualMachine implements AutoCloseable {
     private final AtomicLong wbinvdExecuted = new AtomicLong();
     private final AtomicLong wbinvdIgnored = new AtomicLong();
     private final AtomicInteger vcpus = new AtomicInteger();
-    private volatile X86MemoryType mtrrs = X86MemoryType.WB;
+    private volatile GuestMtrrs mtrrs = GuestMtrrs.WRITE_BACK;
     private volatile boolean closed;
     private @Nullable KvmVfioDevice vfioDevice;
 
@@ -252,13 +252,14 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     /**
-     * Returns the type of a page of RAM that is now touched for the first time, by a vCPU with caching on.
+     * Returns the type of a page of RAM that is now touched for the first time, by a vCPU with caching on. Where MTRRs
+     * matter it is one in none of their ranges.
      *
      * <p>A page that was touched before keeps its type until all entries are dropped: see {@link
      * Vcpu#memoryTypeOf(long)}.
      */
     public GuestMemoryType guestMemoryType() {
-        return freshType(false, false);
+        return freshType(mtrrs.defaultType(), false, false);
     }
 
     /**
@@ -267,23 +268,26 @@ public final class VirtualMachine implements AutoCloseable {
      * @param deviceMemory whether the page is device memory and not RAM
      */
     public GuestMemoryType guestMemoryType(boolean deviceMemory) {
-        return freshType(deviceMemory, false);
+        return freshType(mtrrs.defaultType(), deviceMemory, false);
     }
 
     /**
-     * Sets the type of RAM in the guest's MTRRs, the same on all vCPUs as firmware does; initially write-back.
-     *
-     * <p>On VMX and up to 6.10 this is the type in the entries of guest memory while DMA is non-coherent. Otherwise it
-     * has no effect.
+     * Sets the guest's MTRRs to one type for all memory. See {@link #setGuestMtrrs(GuestMtrrs)}.
      *
      * @throws IllegalArgumentException when the type is UC-
      */
     public void setGuestMtrrs(X86MemoryType type) {
-        Objects.requireNonNull(type, "type");
-        if (!type.isOfMtrr()) {
-            throw new IllegalArgumentException("no MTRR has the type " + type);
-        }
-        mtrrs = type;
+        setGuestMtrrs(new GuestMtrrs(type, List.of()));
+    }
+
+    /**
+     * Sets the guest's MTRRs, the same on all vCPUs as firmware does; initially all memory is write-back.
+     *
+     * <p>On VMX and up to 6.10 they are the types in the entries of guest memory while DMA is non-coherent. Otherwise
+     * they have no effect.
+     */
+    public void setGuestMtrrs(GuestMtrrs changed) {
+        mtrrs = Objects.requireNonNull(changed, "changed");
         if (rules.dropsEntriesWhenMtrrsChange(virtualization, noncoherentDma())) {
             slots.dropEntries();
         }
@@ -310,8 +314,13 @@ public final class VirtualMachine implements AutoCloseable {
         return KvmRules.cachingOffReachesHardware(virtualization, options);
     }
 
-    GuestMemoryType freshType(boolean deviceMemory, boolean cachingOff) {
-        return rules.guestMemoryType(virtualization, options, deviceMemory, noncoherentDma(), cachingOff, mtrrs);
+    /** Returns the type of a page of RAM that a vCPU touches first now. */
+    GuestMemoryType freshType(long guestAddress, boolean cachingOff) {
+        return freshType(mtrrs.typeOf(guestAddress), false, cachingOff);
+    }
+
+    private GuestMemoryType freshType(X86MemoryType mtrr, boolean deviceMemory, boolean cachingOff) {
+        return rules.guestMemoryType(virtualization, options, deviceMemory, noncoherentDma(), cachingOff, mtrr);
     }
 
     GuestMemoryType entryType(long guestAddress, MemorySlots.TypeOfPage fresh) {

@@ -300,6 +300,18 @@ class KvmReleaseTest {
         assertThat(vcpu(machine).effectiveType(TOUCHED, X86MemoryType.WB)).isEqualTo(type);
     }
 
+    @Test
+    void eachPageHasTheTypeOfItsOwnMtrr() {
+        VirtualMachine machine = machine("6.6");
+        machine.createVfioDevice().addFile(NOT_COHERENT);
+        machine.setGuestMtrrs(new GuestMtrrs(
+                X86MemoryType.WB, List.of(new GuestMtrrs.Range(UNTOUCHED, 4096, X86MemoryType.WC))));
+        Vcpu vcpu = vcpu(machine);
+
+        assertThat(vcpu.memoryTypeOf(TOUCHED)).isEqualTo(GuestMemoryType.WB);
+        assertThat(vcpu.memoryTypeOf(UNTOUCHED)).isEqualTo(GuestMemoryType.WC);
+    }
+
     /** The quirk is turned off in a running guest: pages keep IPAT, also when a device comes. */
     @ParameterizedTest
     @CsvSource({"6.12.78", "6.16", "7.3"})
