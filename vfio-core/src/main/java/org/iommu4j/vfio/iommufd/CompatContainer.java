@@ -292,7 +292,7 @@ public final class CompatContainer {
             throw new IommuException(Errno.EINVAL, "memory of 0x" + Long.toHexString(length) + " bytes");
         }
         UserPages pages = new UserPages(
-                user.memory(), user, context.accounting.of(user), address, length, (prot & Prot.WRITE) != 0, false);
+                user.memory(), user, context.accounting.of(user), address, (prot & Prot.WRITE) != 0, false);
         return new Ioas.Piece(pages, address & (UserPages.PAGE_SIZE - 1), length);
     }
 

@@ -294,7 +294,6 @@ public final class Iommufd implements AutoCloseable {
                 user,
                 context.accounting.of(user),
                 map.start(),
-                map.length(),
                 (prot & Prot.WRITE) != 0,
                 true);
         long offset = map.start() & (UserPages.PAGE_SIZE - 1);
