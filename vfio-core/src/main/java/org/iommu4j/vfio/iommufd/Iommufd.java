@@ -107,7 +107,7 @@ public final class Iommufd implements AutoCloseable {
 
     /** Returns the file as a VFIO container. */
     public CompatContainer vfioContainer() {
-        return new CompatContainer(context, user);
+        return new CompatContainer(this, context, user);
     }
 
     /** Returns how many objects there are. */
@@ -826,7 +826,12 @@ public final class Iommufd implements AutoCloseable {
         context.rules.checkKnows(number);
     }
 
-    private void checkOpen() {
+    /**
+     * Checks that it is open.
+     *
+     * @throws IommuException EBADF
+     */
+    void checkOpen() {
         if (closed) {
             throw new IommuException(Errno.EBADF, "the iommufd is closed");
         }
