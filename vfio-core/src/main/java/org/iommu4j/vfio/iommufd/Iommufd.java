@@ -4,6 +4,7 @@ package org.iommu4j.vfio.iommufd;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.function.Function;
 import org.iommu4j.Errno;
 import org.iommu4j.HardwareInfo;
 import org.iommu4j.IommuCapability;
@@ -611,7 +612,32 @@ public final class Iommufd implements AutoCloseable {
     public void hwptSetDirtyTracking(int hwptId, int flags) {
         checkKnows(0x8b);
         checkFlags(flags, DIRTY_TRACKING_ENABLE);
-        DirtyPages.of(context.table.get(hwptId, PagingHwpt.class)).set((flags & DIRTY_TRACKING_ENABLE) != 0);
+        using(hwptId, PagingHwpt.class, hwpt -> {
+            DirtyPages.of(hwpt).set((flags & DIRTY_TRACKING_ENABLE) != 0);
+            return hwpt;
+        });
+    }
+
+    /**
+     * Calls with an object that can't be destroyed meanwhile, nor the file end. Source: {@code iommufd_get_object}.
+     *
+     * @throws IommuException ENOENT
+     */
+    private <T extends IommufdObject, R> R using(int id, Class<T> type, Function<T, R> call) {
+        T object;
+        synchronized (context.table) {
+            object = context.table.get(id, type);
+            object.users++;
+            context.hold();
+        }
+        try {
+            return call.apply(object);
+        } finally {
+            synchronized (context.table) {
+                object.users--;
+                context.release();
+            }
+        }
     }
 
     /**
@@ -627,9 +653,10 @@ public final class Iommufd implements AutoCloseable {
     public long[] hwptGetDirtyBitmap(DirtyRange range) {
         checkKnows(0x8c);
         checkFlags(range.flags(), DirtyRange.NO_CLEAR);
-        PagingHwpt hwpt = context.table.get(range.hwptId(), PagingHwpt.class);
-        DirtyPages.check(range, hwpt.ioas().alignment(), context.rules.emptyDirtyRangeIsInvalid());
-        return DirtyPages.of(hwpt).read(range);
+        return using(range.hwptId(), PagingHwpt.class, hwpt -> {
+            DirtyPages.check(range, hwpt.ioas().alignment(), context.rules.emptyDirtyRangeIsInvalid());
+            return DirtyPages.of(hwpt).read(range);
+        });
     }
 
     /** The longest entry of an array of invalidations, since 7.1. */
@@ -655,12 +682,15 @@ public final class Iommufd implements AutoCloseable {
             throw new IommuException(
                     Errno.EINVAL, requests.size() + " invalidations of " + entryLength + " bytes each");
         }
-        IommufdObject object = context.table.get(hwptId);
+        return using(hwptId, IommufdObject.class, object -> invalidate(object, requests));
+    }
+
+    private static Invalidated invalidate(IommufdObject object, List<? extends GuestInvalidationRequest> requests) {
         if (object instanceof VirtualIommu) {
             throw new IommuException(Errno.EOPNOTSUPP, object + " has no caches to invalidate");
         }
         if (!(object instanceof NestedHwpt nested)) {
-            throw new IommuException(Errno.EINVAL, "object " + hwptId + " is no nested HWPT");
+            throw new IommuException(Errno.EINVAL, object + " is no nested HWPT");
         }
         GuestInvalidation invalidation = nested.domain()
                 .guestInvalidation()
