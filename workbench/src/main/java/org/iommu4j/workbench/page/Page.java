@@ -20,8 +20,9 @@ import org.jspecify.annotations.Nullable;
  * @param fixedBy the change that ended it, null for none
  * @param actors the actors by their names, in order
  * @param memory the pages of memory by their names, in order
- * @param steps the steps, in order
+ * @param steps the steps, in order; none where there is an exploration
  * @param expectations what is expected; the first that fits a machine and a release holds
+ * @param exploration what there is in place of steps and expectations, null for none
  */
 public record Page(
         String file,
@@ -33,7 +34,8 @@ public record Page(
         Map<String, Actor> actors,
         Map<String, Memory> memory,
         List<Step> steps,
-        List<Expectation> expectations) {
+        List<Expectation> expectations,
+        @Nullable Exploration exploration) {
     /** Copies what can change; the maps keep their order. */
     public Page {
         sources = List.copyOf(sources);
