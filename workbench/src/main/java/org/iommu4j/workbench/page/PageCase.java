@@ -37,7 +37,7 @@ public record PageCase(Page page) implements Case {
      */
     @Override
     public void run(Scenario scenario) {
-        if (page.exploration() != null) {
+        if (page.programs() != null) {
             throw new InputException(
                     page.file() + ":1:1: a page with programs has no one order of steps; 'iommu4j explore' tries all");
         }

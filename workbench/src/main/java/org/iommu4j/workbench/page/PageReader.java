@@ -124,7 +124,7 @@ public final class PageReader {
                 references.memory(),
                 steps,
                 expectations,
-                explored ? exploration(fields, references) : null);
+                explored ? programs(fields, references) : null);
     }
 
     /** A page has either steps and what is expected of them, or programs and what must not be. */
@@ -250,9 +250,14 @@ public final class PageReader {
     private static <E extends Enum<E>> Map<String, E> words(E[] constants) {
         Map<String, E> words = new LinkedHashMap<>();
         for (E constant : constants) {
-            words.put(constant.name().toLowerCase(Locale.ROOT).replace('_', '-'), constant);
+            words.put(word(constant), constant);
         }
         return words;
+    }
+
+    /** Returns a constant by its name in pages. */
+    static String word(Enum<?> constant) {
+        return constant.name().toLowerCase(Locale.ROOT).replace('_', '-');
     }
 
     /** Returns constants by their names. */
@@ -296,7 +301,7 @@ public final class PageReader {
 
     // Explorations.
 
-    private Exploration exploration(Map<String, Node> fields, References references) {
+    private Programs programs(Map<String, Node> fields, References references) {
         Map<String, List<Step>> programs = new LinkedHashMap<>();
         Node node = field(fields, "programs");
         yaml.mapping(node, "programs").forEach((name, entry) -> {
@@ -304,7 +309,7 @@ public final class PageReader {
             List<Step> program = new ArrayList<>();
             for (Node action : some(entry.getValueNode(), "a program's steps")) {
                 Step step = step(name, entry.getKeyNode(), action, references);
-                if (!Exploration.OF_PROGRAMS.contains(step.verb())) {
+                if (!Programs.OF_PROGRAMS.contains(step.verb())) {
                     throw yaml.unknown(action, YamlNodes.shown(action) + " can't be a step of a program");
                 }
                 program.add(step);
@@ -322,14 +327,18 @@ public final class PageReader {
         Node menu = events.get("vmm");
         if (menu != null) {
             for (Node action : some(menu, "the VMM's steps")) {
-                vmm.add(step("vmm", action, action, references));
+                Step step = step("vmm", action, action, references);
+                if (!Programs.OF_VMM.contains(step.verb())) {
+                    throw yaml.unknown(action, YamlNodes.shown(action) + " can't be tried at any time");
+                }
+                vmm.add(step);
             }
         }
-        List<Exploration.Property> never = new ArrayList<>();
+        List<Programs.Property> never = new ArrayList<>();
         for (Node each : some(field(fields, "never"), "what must not be")) {
-            never.add(yaml.constant(each, "what must not be", sentences(Exploration.Property.values())));
+            never.add(yaml.constant(each, "what must not be", sentences(Programs.Property.values())));
         }
-        return new Exploration(
+        return new Programs(
                 programs,
                 scheduler(events.get("scheduler"), references),
                 hardware(events.get("hardware"), references),
@@ -337,31 +346,31 @@ public final class PageReader {
                 never);
     }
 
-    private Exploration.Scheduler scheduler(@Nullable Node node, References references) {
+    private Programs.Scheduler scheduler(@Nullable Node node, References references) {
         if (node == null) {
-            return Exploration.Scheduler.IDLE;
+            return Programs.Scheduler.IDLE;
         }
         Map<String, Node> fields =
                 yaml.fields(node, "the scheduler's part", List.of("at-most"), List.of("move", "preempt"));
-        return new Exploration.Scheduler(
+        return new Programs.Scheduler(
                 names(fields.get("move"), "a vCPU", references::checkVcpu),
                 names(fields.get("preempt"), "a vCPU", references::checkVcpu),
                 yaml.number(field(fields, "at-most"), "how often the scheduler acts", MOST_EVENTS));
     }
 
-    private Exploration.Hardware hardware(@Nullable Node node, References references) {
+    private Programs.Hardware hardware(@Nullable Node node, References references) {
         if (node == null) {
-            return Exploration.Hardware.IDLE;
+            return Programs.Hardware.IDLE;
         }
         Map<String, Node> fields =
                 yaml.fields(node, "the hardware's part", List.of(), List.of("evict", "prefetch", "prefetch-by"));
         Node by = fields.get("prefetch-by");
-        return new Exploration.Hardware(
+        return new Programs.Hardware(
                 names(fields.get("evict"), "a page of memory", references::checkMemory),
                 names(fields.get("prefetch"), "a page of memory", references::checkMemory),
                 by == null
-                        ? Exploration.PrefetchBy.RUNNING_CPUS
-                        : yaml.constant(by, "CPUs", sentences(Exploration.PrefetchBy.values())));
+                        ? Programs.PrefetchBy.RUNNING_CPUS
+                        : yaml.constant(by, "CPUs", sentences(Programs.PrefetchBy.values())));
     }
 
     /** Returns one name, or a list of names. */
@@ -382,9 +391,14 @@ public final class PageReader {
     private static <E extends Enum<E>> Map<String, E> sentences(E[] constants) {
         Map<String, E> sentences = new LinkedHashMap<>();
         for (E constant : constants) {
-            sentences.put(constant.name().toLowerCase(Locale.ROOT).replace('_', ' '), constant);
+            sentences.put(sentence(constant), constant);
         }
         return sentences;
+    }
+
+    /** Returns a constant by its name in pages: lower case, with spaces. */
+    public static String sentence(Enum<?> constant) {
+        return constant.name().toLowerCase(Locale.ROOT).replace('_', ' ');
     }
 
     // Expectations.
@@ -454,7 +468,7 @@ public final class PageReader {
     }
 
     /** Returns the number that a word of {@link Verb#VALUE} is. */
-    static long value(String text) {
+    public static long value(String text) {
         return text.startsWith("0x") ? Long.parseUnsignedLong(text.substring(2), 16) : Long.parseLong(text);
     }
 }

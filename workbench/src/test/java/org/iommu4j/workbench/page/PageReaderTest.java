@@ -141,18 +141,18 @@ class PageReaderTest {
 
     @Test
     void aPageMayHaveProgramsInPlaceOfSteps() {
-        Exploration exploration = read(EXPLORED).exploration();
-        assertThat(exploration).isNotNull();
-        assertThat(exploration.programs().get("gpu"))
+        Programs programs = read(EXPLORED).programs();
+        assertThat(programs).isNotNull();
+        assertThat(programs.byActor().get("gpu"))
                 .containsExactly(
                         new Step("gpu", Verb.AWAIT, List.of("vcpu0"), 10),
                         new Step("gpu", Verb.READ, List.of("buffer"), 10));
-        assertThat(exploration.scheduler()).isEqualTo(new Exploration.Scheduler(List.of("vcpu0"), List.of(), 2));
-        assertThat(exploration.hardware())
-                .isEqualTo(new Exploration.Hardware(List.of(), List.of("buffer"), Exploration.PrefetchBy.ANY_CPU));
-        assertThat(exploration.vmm()).extracting(Step::verb).containsExactly(Verb.HOT_ADD);
-        assertThat(exploration.never())
-                .containsExactly(Exploration.Property.STALE_READ, Exploration.Property.STUCK);
+        assertThat(programs.scheduler()).isEqualTo(new Programs.Scheduler(List.of("vcpu0"), List.of(), 2));
+        assertThat(programs.hardware())
+                .isEqualTo(new Programs.Hardware(List.of(), List.of("buffer"), Programs.PrefetchBy.ANY_CPU));
+        assertThat(programs.vmm()).extracting(Step::verb).containsExactly(Verb.HOT_ADD);
+        assertThat(programs.never())
+                .containsExactly(Programs.Property.STALE_READ, Programs.Property.STUCK);
     }
 
     @Test

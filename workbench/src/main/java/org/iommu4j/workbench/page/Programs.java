@@ -11,16 +11,16 @@ import java.util.Set;
  * What a page says in place of steps: a program for each actor, what may happen beside them, and what must not be.
  *
  * <p>The programs' steps may come in any order that keeps each program's own. An {@code await} waits: it needs a
- * doorbell, or a {@code done}, that nobody has awaited yet.
+ * doorbell, or a {@code done}, that nobody has awaited yet. A device does nothing while nobody uses it.
  *
- * @param programs the programs by their actors' names, in order
+ * @param byActor the programs by their actors' names, in order
  * @param scheduler what the host's scheduler may do
  * @param hardware what caches may do
  * @param vmm what the VMM does: these steps in this order, each at any time
  * @param never what must not be
  */
-public record Exploration(
-        Map<String, List<Step>> programs,
+public record Programs(
+        Map<String, List<Step>> byActor,
         Scheduler scheduler,
         Hardware hardware,
         List<Step> vmm,
@@ -40,11 +40,27 @@ public record Exploration(
             Verb.WRITE,
             Verb.DONE);
 
+    /** What the VMM may do at any time: nothing that takes a virtual machine or memory away, or gives it. */
+    static final Set<Verb> OF_VMM = Set.of(
+            Verb.BIND,
+            Verb.HOT_ADD,
+            Verb.HOT_REMOVE,
+            Verb.ALLOC,
+            Verb.ATTACH_HWPT,
+            Verb.TRY_ATTACH_HWPT,
+            Verb.ATTACH,
+            Verb.DETACH,
+            Verb.OPEN,
+            Verb.CLOSE,
+            Verb.KVM_ADD,
+            Verb.KVM_DEL,
+            Verb.RUN);
+
     /** Copies what can change; the map keeps its order. */
-    public Exploration {
+    public Programs {
         Map<String, List<Step>> copy = new LinkedHashMap<>();
-        programs.forEach((actor, steps) -> copy.put(actor, List.copyOf(steps)));
-        programs = Collections.unmodifiableMap(copy);
+        byActor.forEach((actor, steps) -> copy.put(actor, List.copyOf(steps)));
+        byActor = Collections.unmodifiableMap(copy);
         vmm = List.copyOf(vmm);
         never = List.copyOf(never);
     }
