@@ -5,8 +5,9 @@ import java.time.Duration;
 import java.util.Objects;
 
 /**
- * Where an exploration stops though it has not seen everything. Each is looked at between the expansions of two states,
- * so that it can be exceeded by one state's successors for each worker.
+ * Where an exploration stops though it has not seen everything. One worker looks at the number of states after each
+ * state that it expands. Time and memory, and with several workers the states, are looked at after every 32, so that a
+ * bound can be exceeded by the successors of so many states for each worker.
  *
  * @param depth states so far from the initial one are found and checked, but not expanded; 0 or more
  * @param states how many states to find at most, 1 to {@value #MAX_STATES}

@@ -12,7 +12,7 @@ import java.util.Arrays;
  * segment is touched, and only the directory of references is ever copied. Segments are of sixteen sizes, so that they
  * do not all fill at the same time and the load of a large table hardly varies.
  *
- * <p>One thread adds. Others may ask {@link #hasSeen} at any time.
+ * <p>One thread adds. Others may ask {@link #hasSeen} at any time; so no field here changes with every fingerprint.
  */
 final class FingerprintTable {
     /** Slots of the smallest segments, unless a test wants them to be full sooner. */
@@ -36,7 +36,6 @@ final class FingerprintTable {
     private int depth = FIRST_DEPTH;
     private final long[] moving;
     private boolean hasZero;
-    private long size;
     private long slots;
 
     /**
@@ -70,7 +69,6 @@ final class FingerprintTable {
             at = at + 1 == capacity ? 0 : at + 1;
         }
         SLOT.setOpaque(segment, at, fingerprint);
-        size++;
         segment[capacity] += 1 << USED_SHIFT;
         while (segment[capacity] >>> USED_SHIFT > capacity - capacity / 5) {
             split(segment, fingerprint);
@@ -102,11 +100,6 @@ final class FingerprintTable {
         return (long) SLOT.getOpaque(segment, at);
     }
 
-    /** Returns how many fingerprints there are. */
-    long size() {
-        return size;
-    }
-
     /** Returns how many bytes the segments and the directory take. */
     long bytes() {
         return slots * Long.BYTES + directory.length * (long) Integer.BYTES + moving.length * (long) Long.BYTES;
@@ -115,7 +108,6 @@ final class FingerprintTable {
     private boolean addZero() {
         boolean fresh = !hasZero;
         hasZero = true;
-        size += fresh ? 1 : 0;
         return fresh;
     }
 
@@ -160,8 +152,7 @@ final class FingerprintTable {
 
     private void doubleDirectory() {
         if (depth == MAX_DEPTH) {
-            throw new IllegalStateException(
-                    "the fingerprints are not spread: " + size + " fill a directory of depth " + depth);
+            throw new IllegalStateException("the fingerprints are not spread: a directory of depth " + depth);
         }
         long[][] larger = new long[directory.length * 2][];
         for (int i = 0; i < larger.length; i++) {

@@ -29,8 +29,12 @@ final class Worker implements AutoCloseable {
     /** How many fingerprints of states that were sent are remembered. */
     private static final int LATELY = 1 << 12;
 
+    /** What other threads read is written so seldom that the cache line stays where it is. */
     private static final int EXPANSIONS_BETWEEN_CHECKS = 32;
-    private static final long IDLE_NANOS = 20_000;
+    /** How long to wait for other workers, doubled at most so many times while nothing comes. */
+    private static final long IDLE_NANOS = 10_000;
+
+    private static final int LONGEST_IDLE = 6;
 
     private final int index;
     private final int workers;
@@ -216,12 +220,14 @@ final class Worker implements AutoCloseable {
     }
 
     private void receiveRest(Pass pass) {
+        int idle = 0;
         for (boolean done = false; !done; ) {
             boolean last = pass.isAllSent();
             boolean received = receive(pass.depth() + 1);
             done = last && !received;
+            idle = received ? 0 : idle + 1;
             if (!last && !received) {
-                LockSupport.parkNanos(IDLE_NANOS);
+                LockSupport.parkNanos(IDLE_NANOS << Math.min(idle, LONGEST_IDLE));
             }
         }
     }
@@ -246,15 +252,13 @@ final class Worker implements AutoCloseable {
     }
 
     private void check(Pass pass) {
-        if (workers > 1) {
-            states = trace.size();
-            pass.checkStates(statesOfAll());
-        } else {
+        if (workers == 1) {
             pass.checkStates(trace.size());
         }
         if (--untilCheck == 0) {
             untilCheck = EXPANSIONS_BETWEEN_CHECKS;
             publish();
+            pass.checkStates(statesOfAll());
             pass.checkRest(bytesOfAll());
         }
     }
