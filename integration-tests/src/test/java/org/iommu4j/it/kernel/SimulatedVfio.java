@@ -68,6 +68,11 @@ final class SimulatedVfio {
     private final UserProcess process;
     private final IommuCore core;
     private final Vfio vfio;
+    private final SimulatedIommufd iommufd;
+
+    /** The devices that do DMA through their own files, with their configuration space. */
+    private final Map<Long, ConfigSpace> bound = new HashMap<>();
+
     private final Map<Long, VfioContainer> containers = new HashMap<>();
     private final Map<Long, VfioGroup> groups = new HashMap<>();
     private final Map<Long, OpenDevice> devices = new HashMap<>();
@@ -110,8 +115,10 @@ final class SimulatedVfio {
         }
         this.release = release;
         vfio = new Vfio(core, VfioOptions.DEFAULT.withRelease(release));
-        functions.forEach(vfio::register);
+        List<VfioDevice> registered = functions.stream().map(vfio::register).toList();
         process = machine.newProcess(sequence.limit() / PAGE, sequence.capIpcLock());
+        iommufd = new SimulatedIommufd(
+                vfio, registered, release, process, sequence.limit() / PAGE, sequence.capIpcLock());
         for (int area = 0; area < AREA_PAGES.length; area++) {
             mapPages(area, 0, AREA_PAGES[area], area != READ_ONLY_AREA);
         }
@@ -135,6 +142,7 @@ final class SimulatedVfio {
     void exit() {
         List.copyOf(kvmVfios.keySet()).forEach(this::closeKvmVfio);
         List.copyOf(devices.keySet()).forEach(this::closeDevice);
+        iommufd.exit();
         groups.values().forEach(VfioGroup::close);
         heldGroups.forEach(VfioGroup::close);
         containers.values().forEach(VfioContainer::close);
@@ -156,7 +164,7 @@ final class SimulatedVfio {
     }
 
     /** The agent makes no call either. */
-    private static final class Skipped extends RuntimeException {
+    static final class Skipped extends RuntimeException {
         private static final long serialVersionUID = 1;
     }
 
@@ -199,7 +207,27 @@ final class SimulatedVfio {
             case CLOSE_KVM_VFIO -> done(() -> closeKvmVfio(first));
             case ADD_FILE -> done(() -> addFile(kvmVfio(first), group(call.argument(1))));
             case DELETE_FILE -> done(() -> deleteFile(kvmVfio(first), group(call.argument(1))));
+            case PINNED -> done(() -> field(out, "pages", process.pinned()));
+            case ADD_DEVICE_FILE -> done(() -> setDeviceFile(kvmVfio(first), KvmVfioDevice.ADD, call.argument(1)));
+            case DELETE_DEVICE_FILE ->
+                done(() -> setDeviceFile(kvmVfio(first), KvmVfioDevice.DELETE, call.argument(1)));
             case NONCOHERENT -> done(() -> field(out, "count", noncoherent()));
+            case OPEN_DEVICE_FILE -> done(() -> openDeviceFile(call, out));
+            case BIND_IOMMUFD -> done(() -> bind(call, out));
+            case OPEN_IOMMUFD,
+                    CLOSE_IOMMUFD,
+                    IOAS_ALLOC,
+                    DESTROY_OBJECT,
+                    IOAS_MAP,
+                    IOAS_UNMAP,
+                    IOAS_COPY,
+                    IOAS_IOVA_RANGES,
+                    IOAS_ALLOW_IOVAS,
+                    IOMMUFD_OPTION,
+                    VFIO_IOAS,
+                    HWPT_ALLOC,
+                    ATTACH_IOMMUFD,
+                    DETACH_IOMMUFD -> done(() -> iommufd.perform(call, out));
         };
     }
 
@@ -212,7 +240,7 @@ final class SimulatedVfio {
         out.append(' ').append(name).append('=').append(hex(value));
     }
 
-    private static IommuException noFile() {
+    static IommuException noFile() {
         return new IommuException(Errno.EBADF, "the number is of no file");
     }
 
@@ -259,22 +287,58 @@ final class SimulatedVfio {
         groups.remove(slot);
     }
 
+    private boolean isOpen(long slot) {
+        return devices.containsKey(slot) || iommufd.isOpen(slot);
+    }
+
     private void openDevice(long group, long slot, StringBuilder out) {
-        if (devices.containsKey(slot)) {
+        if (isOpen(slot)) {
             throw new Skipped();
         }
         VfioDevice device = group(group).openDevice(functions.get((int) slot));
+        devices.put(slot, new OpenDevice(group(group), device, start(device, out)));
+    }
+
+    private void openDeviceFile(VfioCall call, StringBuilder out) {
+        if (isOpen(call.argument(0))) {
+            throw new Skipped();
+        }
+        iommufd.perform(call, out);
+    }
+
+    private void bind(VfioCall call, StringBuilder out) {
+        iommufd.perform(call, out);
+        long slot = call.argument(0);
+        bound.put(slot, start(iommufd.deviceFile(slot).device(), out));
+    }
+
+    /** Makes a device do DMA. */
+    private static ConfigSpace start(VfioDevice device, StringBuilder out) {
         ConfigSpace config = device.config();
-        devices.put(slot, new OpenDevice(group(group), device, config));
         int command = config.read(COMMAND, 2);
         field(out, "command", command);
         config.write(COMMAND, 2, command | MEMORY | BUS_MASTER);
+        return config;
     }
 
     private void closeDevice(long slot) {
+        if (iommufd.isOpen(slot)) {
+            bound.remove(slot);
+            iommufd.closeDevice(slot);
+            return;
+        }
         OpenDevice open = device(slot);
         devices.remove(slot);
         open.group().closeDevice(open.device());
+    }
+
+    /** Returns the configuration space of a device that can do DMA. */
+    private ConfigSpace configOf(long slot) {
+        ConfigSpace config = devices.containsKey(slot) ? device(slot).config() : bound.get(slot);
+        if (config == null) {
+            throw new Skipped();
+        }
+        return config;
     }
 
     /** Files that nothing holds any more vanish: groups first, since they hold containers. */
@@ -354,10 +418,7 @@ final class SimulatedVfio {
     }
 
     private void busMaster(long slot, int on, StringBuilder out) {
-        if (!devices.containsKey(slot)) {
-            throw new Skipped();
-        }
-        ConfigSpace config = device(slot).config();
+        ConfigSpace config = configOf(slot);
         config.write(COMMAND, 2, MEMORY | (on == 0 ? 0 : BUS_MASTER));
         field(out, "command", config.read(COMMAND, 2));
     }
@@ -400,6 +461,10 @@ final class SimulatedVfio {
         kvmFiles.get(device).remove(group);
     }
 
+    private void setDeviceFile(KvmVfioDevice device, long attribute, long slot) {
+        device.setAttribute(KvmVfioDevice.FILES, attribute, new KvmVfioDevice.FileNumber(iommufd.deviceFile(slot)));
+    }
+
     private int noncoherent() {
         return virtualMachines.values().stream()
                 .mapToInt(VirtualMachine::noncoherentDmaCount)
@@ -408,7 +473,7 @@ final class SimulatedVfio {
 
     // ---- memory and DMA --------------------------------------------------------------------------------------------
 
-    private static long address(long area, long offset) {
+    static long address(long area, long offset) {
         return area == VfioCall.ABSOLUTE ? offset : ((area + 1) << 44) + offset;
     }
 
@@ -437,9 +502,7 @@ final class SimulatedVfio {
     }
 
     private void dma(long slot, long from, long to, StringBuilder out) {
-        if (!devices.containsKey(slot)) {
-            throw new Skipped();
-        }
+        configOf(slot);
         Endpoint edu = machine.endpoint(functions.get((int) slot));
         long[] buffer = new long[2];
         for (int i = 0; i < buffer.length; i++) {
