@@ -110,8 +110,8 @@ final class LiveKernel implements AutoCloseable {
     }
 
     /**
-     * Boots a kernel in the first QEMU, again where that fails: under emulation kernels stumble over their timers. Where
-     * there is no kernel or no QEMU the test is skipped, or fails where they are required.
+     * Boots a kernel in the first QEMU, again where that fails: under emulation kernels stumble over their timers.
+     * Where there is no kernel or no QEMU the test is skipped, or fails where they are required.
      *
      * @param folder what {@code src/test/agent/prepare} made
      * @param cpus how many the machine has

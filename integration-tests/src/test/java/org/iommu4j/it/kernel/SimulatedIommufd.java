@@ -62,6 +62,16 @@ final class SimulatedIommufd {
         this.user = new IommufdUser(process, new UserAccount(limit), capabilities);
     }
 
+    /** The agent makes no call either. */
+    static final class Skipped extends RuntimeException {
+        private static final long serialVersionUID = 1;
+    }
+
+    /** Returns the refusal of a number that no file has. */
+    static IommuException noFile() {
+        return new IommuException(Errno.EBADF, "the number is of no file");
+    }
+
     /** Performs a call, and adds its outputs. */
     void perform(VfioCall call, StringBuilder out) {
         long first = call.argument(0);
@@ -81,7 +91,7 @@ final class SimulatedIommufd {
                                 .ioasMap(new IoasMap(
                                         call.number(2),
                                         call.number(1),
-                                        SimulatedVfio.address(call.argument(3), call.argument(4)),
+                                        VfioCall.address(call.argument(3), call.argument(4)),
                                         call.argument(5),
                                         call.argument(6))));
             case IOAS_UNMAP ->
@@ -123,13 +133,13 @@ final class SimulatedIommufd {
 
     private void open(long slot) {
         if (files.containsKey(slot)) {
-            throw new SimulatedVfio.Skipped();
+            throw new Skipped();
         }
         files.put(slot, Iommufd.open(options, user));
     }
 
     private Iommufd file(long slot) {
-        return Optional.ofNullable(files.get(slot)).orElseThrow(SimulatedVfio::noFile);
+        return Optional.ofNullable(files.get(slot)).orElseThrow(SimulatedIommufd::noFile);
     }
 
     private static void ranges(IoasRanges ranges, StringBuilder out) {
@@ -173,7 +183,7 @@ final class SimulatedIommufd {
 
     /** Returns a function's open file. */
     VfioDeviceFile deviceFile(long slot) {
-        return Optional.ofNullable(deviceFiles.get(slot)).orElseThrow(SimulatedVfio::noFile);
+        return Optional.ofNullable(deviceFiles.get(slot)).orElseThrow(SimulatedIommufd::noFile);
     }
 
     /** Binds a device. Where no file has the number, it is refused where a file of another kind is: with EBADF. */
@@ -183,7 +193,7 @@ final class SimulatedIommufd {
         try {
             return opened.bind(file == null ? MISSING : file);
         } catch (IommuException refusal) {
-            throw file == null && refusal.errno() == Errno.EBADFD ? SimulatedVfio.noFile() : refusal;
+            throw file == null && refusal.errno() == Errno.EBADFD ? noFile() : refusal;
         }
     }
 

@@ -158,14 +158,9 @@ final class SimulatedVfio {
             return perform(call, outputs) + " 0" + outputs;
         } catch (IommuException refusal) {
             return "-1 " + refusal.errno().name();
-        } catch (Skipped skipped) {
+        } catch (SimulatedIommufd.Skipped skipped) {
             return "skipped";
         }
-    }
-
-    /** The agent makes no call either. */
-    static final class Skipped extends RuntimeException {
-        private static final long serialVersionUID = 1;
     }
 
     private int perform(VfioCall call, StringBuilder out) {
@@ -189,7 +184,7 @@ final class SimulatedVfio {
                         .map(new DmaMap(
                                 call.number(6),
                                 call.number(5),
-                                address(call.argument(1), call.argument(2)),
+                                VfioCall.address(call.argument(1), call.argument(2)),
                                 call.argument(3),
                                 call.argument(4))));
             case UNMAP_DMA -> done(() -> unmap(container(first), call, out));
@@ -240,22 +235,18 @@ final class SimulatedVfio {
         out.append(' ').append(name).append('=').append(hex(value));
     }
 
-    static IommuException noFile() {
-        return new IommuException(Errno.EBADF, "the number is of no file");
-    }
-
     // ---- files -----------------------------------------------------------------------------------------------------
 
     private VfioContainer container(long slot) {
-        return Optional.ofNullable(containers.get(slot)).orElseThrow(SimulatedVfio::noFile);
+        return Optional.ofNullable(containers.get(slot)).orElseThrow(SimulatedIommufd::noFile);
     }
 
     private VfioGroup group(long slot) {
-        return Optional.ofNullable(groups.get(slot)).orElseThrow(SimulatedVfio::noFile);
+        return Optional.ofNullable(groups.get(slot)).orElseThrow(SimulatedIommufd::noFile);
     }
 
     private OpenDevice device(long slot) {
-        return Optional.ofNullable(devices.get(slot)).orElseThrow(SimulatedVfio::noFile);
+        return Optional.ofNullable(devices.get(slot)).orElseThrow(SimulatedIommufd::noFile);
     }
 
     private @Nullable Object file(int number) {
@@ -264,7 +255,7 @@ final class SimulatedVfio {
 
     private void openContainer(long slot) {
         if (containers.containsKey(slot)) {
-            throw new Skipped();
+            throw new SimulatedIommufd.Skipped();
         }
         containers.put(slot, vfio.openContainer(process));
     }
@@ -293,7 +284,7 @@ final class SimulatedVfio {
 
     private void openDevice(long group, long slot, StringBuilder out) {
         if (isOpen(slot)) {
-            throw new Skipped();
+            throw new SimulatedIommufd.Skipped();
         }
         VfioDevice device = group(group).openDevice(functions.get((int) slot));
         devices.put(slot, new OpenDevice(group(group), device, start(device, out)));
@@ -301,7 +292,7 @@ final class SimulatedVfio {
 
     private void openDeviceFile(VfioCall call, StringBuilder out) {
         if (isOpen(call.argument(0))) {
-            throw new Skipped();
+            throw new SimulatedIommufd.Skipped();
         }
         iommufd.perform(call, out);
     }
@@ -336,7 +327,7 @@ final class SimulatedVfio {
     private ConfigSpace configOf(long slot) {
         ConfigSpace config = devices.containsKey(slot) ? device(slot).config() : bound.get(slot);
         if (config == null) {
-            throw new Skipped();
+            throw new SimulatedIommufd.Skipped();
         }
         return config;
     }
@@ -427,21 +418,21 @@ final class SimulatedVfio {
 
     private void openMachine(long slot) {
         if (virtualMachines.containsKey(slot)) {
-            throw new Skipped();
+            throw new SimulatedIommufd.Skipped();
         }
         virtualMachines.put(
                 slot, new VirtualMachine(process, machine.processors(), KvmOptions.DEFAULT.withRelease(release)));
     }
 
     private void createKvmVfio(long slot) {
-        VirtualMachine owner = Optional.ofNullable(virtualMachines.get(slot)).orElseThrow(SimulatedVfio::noFile);
+        VirtualMachine owner = Optional.ofNullable(virtualMachines.get(slot)).orElseThrow(SimulatedIommufd::noFile);
         KvmVfioDevice made = owner.createVfioDevice();
         kvmVfios.put(slot, made);
         kvmFiles.put(made, new HashSet<>());
     }
 
     private KvmVfioDevice kvmVfio(long slot) {
-        return Optional.ofNullable(kvmVfios.get(slot)).orElseThrow(SimulatedVfio::noFile);
+        return Optional.ofNullable(kvmVfios.get(slot)).orElseThrow(SimulatedIommufd::noFile);
     }
 
     private void closeKvmVfio(long slot) {
@@ -473,27 +464,23 @@ final class SimulatedVfio {
 
     // ---- memory and DMA --------------------------------------------------------------------------------------------
 
-    static long address(long area, long offset) {
-        return area == VfioCall.ABSOLUTE ? offset : ((area + 1) << 44) + offset;
-    }
-
     private void mapPages(long area, int page, int count, boolean writable) {
         unmapPages(area, page, count);
-        process.allocate(address(area, page * PAGE), count, writable);
+        process.allocate(VfioCall.address(area, page * PAGE), count, writable);
         for (int i = page; i < page + count; i++) {
             long[] words = new long[WORDS];
-            long frame = process.translate(address(area, i * PAGE));
+            long frame = process.translate(VfioCall.address(area, i * PAGE));
             for (int word = 0; word < WORDS; word++) {
                 words[word] = (area + 1) << 48 | (long) i << 16 | word;
                 memory.store(frame + 8L * word, words[word]);
             }
-            seen.put(address(area, i * PAGE), words);
+            seen.put(VfioCall.address(area, i * PAGE), words);
         }
     }
 
     private void unmapPages(long area, int page, int count) {
         for (int i = page; i < page + count; i++) {
-            long at = address(area, i * PAGE);
+            long at = VfioCall.address(area, i * PAGE);
             if (process.translate(at) != ProcessMemory.UNMAPPED) {
                 process.free(at, 1);
                 seen.remove(at);

@@ -91,6 +91,11 @@ record VfioCall(Kind kind, List<Long> arguments) {
         return new VfioCall(kind, Arrays.stream(arguments).boxed().toList());
     }
 
+    /** Returns the address of an offset into an area of a sequence's memory. */
+    static long address(long area, long offset) {
+        return area == ABSOLUTE ? offset : ((area + 1) << 44) + offset;
+    }
+
     /** Returns an argument. */
     long argument(int index) {
         return arguments.get(index);
