@@ -12,8 +12,8 @@ import java.util.Objects;
  *
  * <p>Where ranges overlap, KVM goes through them from the highest base to the lowest, those of one base from the last
  * to the first. The first gives the type. Of each further one with another type: UC ends the search with UC; WT and WB
- * are WT; anything else ends the search with WB. So a UC range that lies above the base of a WB range is lost, where the
- * manual has UC. Not modelled: fixed ranges below 1 MiB, MTRRs that are off.
+ * are WT; anything else ends the search with WB. So a UC range that begins above the base of a WB range is lost, where
+ * the manual has UC. Not modelled: fixed ranges below 1 MiB, MTRRs that are off.
  *
  * <p>Source: {@code kvm_mtrr_get_guest_memory_type}, {@code set_var_mtrr_msr}; Intel SDM volume 3, section on MTRR
  * precedences.

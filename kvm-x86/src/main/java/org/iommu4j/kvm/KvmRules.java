@@ -201,6 +201,7 @@ record KvmRules(
         /** The guest's MTRRs. */
         MTRRS("guestMtrrs");
 
+        @SuppressWarnings("ImmutableEnumChecker") // a copy
         private final List<String> rules;
 
         TypeBy(String... rules) {

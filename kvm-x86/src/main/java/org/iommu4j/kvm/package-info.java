@@ -4,7 +4,8 @@
  * A virtual machine on x86: KVM keeps its memory coherent, or lets the guest do so.
  *
  * <p>Read in this order: {@link org.iommu4j.kvm.VirtualMachine}, {@link org.iommu4j.kvm.KvmVfioDevice},
- * {@link org.iommu4j.kvm.Vcpu}, {@link org.iommu4j.kvm.GuestMemoryType}, {@link org.iommu4j.kvm.X86MemoryType}.
+ * {@link org.iommu4j.kvm.Vcpu}, {@link org.iommu4j.kvm.GuestMemoryType}, {@link org.iommu4j.kvm.X86MemoryType}, {@link
+ * org.iommu4j.kvm.GuestMtrrs}.
  *
  * <p>The question decided here: can a device of this guest write memory past the CPU caches? It can if a file that the
  * VMM added to the kvm-vfio device does not exclude it. Then the guest's WBINVD is executed and its PAT is honoured.

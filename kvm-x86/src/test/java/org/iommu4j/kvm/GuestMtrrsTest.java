@@ -33,15 +33,26 @@ class GuestMtrrsTest {
     /** Of two ranges over one page, the one with the higher base is looked at first. */
     @ParameterizedTest
     @CsvSource({
-        "WB, WB, WB", "WT, WB, WT", "WB, WT, WT", "WB, UC, UC", "WC, UC, UC", "WP, UC, UC",
-        "UC, WB, WB", "UC, WC, WB", "WC, WB, WB", "WP, WT, WB", "WB, WP, WB"
+        "WB, WB, WB",
+        "WT, WB, WT",
+        "WB, WT, WT",
+        "WB, UC, UC",
+        "WC, UC, UC",
+        "WP, UC, UC",
+        "UC, WB, WB",
+        "UC, WC, WB",
+        "WC, WB, WB",
+        "WP, WT, WB",
+        "WB, WP, WB"
     })
     void whatKvmMakesOfAnOverlap(X86MemoryType higher, X86MemoryType lower, X86MemoryType both) {
         Range below = new Range(0, 4 * MIB, lower);
         Range above = new Range(MIB, MIB, higher);
 
-        assertThat(new GuestMtrrs(X86MemoryType.WC, List.of(below, above)).typeOf(MIB)).isEqualTo(both);
-        assertThat(new GuestMtrrs(X86MemoryType.WC, List.of(above, below)).typeOf(MIB)).isEqualTo(both);
+        assertThat(new GuestMtrrs(X86MemoryType.WC, List.of(below, above)).typeOf(MIB))
+                .isEqualTo(both);
+        assertThat(new GuestMtrrs(X86MemoryType.WC, List.of(above, below)).typeOf(MIB))
+                .isEqualTo(both);
     }
 
     @Test
@@ -52,9 +63,7 @@ class GuestMtrrsTest {
 
         assertThat(new GuestMtrrs(X86MemoryType.WB, List.of(highest, middle, lowest)).typeOf(2 * MIB))
                 .isEqualTo(X86MemoryType.UC);
-        assertThat(new GuestMtrrs(
-                                X86MemoryType.WB,
-                                List.of(highest, new Range(0, 4 * MIB, X86MemoryType.WC), lowest))
+        assertThat(new GuestMtrrs(X86MemoryType.WB, List.of(highest, new Range(0, 4 * MIB, X86MemoryType.WC), lowest))
                         .typeOf(2 * MIB))
                 .isEqualTo(X86MemoryType.WB);
     }
@@ -74,7 +83,6 @@ class GuestMtrrsTest {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> new GuestMtrrs(X86MemoryType.WB, Collections.nCopies(9, range)))
                 .withMessage("9 variable MTRRs, expected at most 8");
-        assertThatIllegalArgumentException()
-                .isThrownBy(() -> new GuestMtrrs(X86MemoryType.UC_MINUS, List.of()));
+        assertThatIllegalArgumentException().isThrownBy(() -> new GuestMtrrs(X86MemoryType.UC_MINUS, List.of()));
     }
 }

@@ -304,8 +304,8 @@ class KvmReleaseTest {
     void eachPageHasTheTypeOfItsOwnMtrr() {
         VirtualMachine machine = machine("6.6");
         machine.createVfioDevice().addFile(NOT_COHERENT);
-        machine.setGuestMtrrs(new GuestMtrrs(
-                X86MemoryType.WB, List.of(new GuestMtrrs.Range(UNTOUCHED, 4096, X86MemoryType.WC))));
+        machine.setGuestMtrrs(
+                new GuestMtrrs(X86MemoryType.WB, List.of(new GuestMtrrs.Range(UNTOUCHED, 4096, X86MemoryType.WC))));
         Vcpu vcpu = vcpu(machine);
 
         assertThat(vcpu.memoryTypeOf(TOUCHED)).isEqualTo(GuestMemoryType.WB);

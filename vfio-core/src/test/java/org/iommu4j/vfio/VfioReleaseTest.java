@@ -152,7 +152,9 @@ class VfioReleaseTest {
                 .as("without a container")
                 .isEqualTo(needsIommu ? Errno.EINVAL : null);
         group.setContainer(container);
-        assertThat(refusal(group::checkExternalUser)).as("without an IOMMU").isEqualTo(needsIommu ? Errno.EINVAL : null);
+        assertThat(refusal(group::checkExternalUser))
+                .as("without an IOMMU")
+                .isEqualTo(needsIommu ? Errno.EINVAL : null);
         container.setIommu(VfioExtension.TYPE1V2_IOMMU);
         assertThat(refusal(group::checkExternalUser)).as("with an IOMMU").isNull();
 

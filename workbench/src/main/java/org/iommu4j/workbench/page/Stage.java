@@ -16,6 +16,7 @@ import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.Architecture;
+import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.machine.Machine;
@@ -527,9 +528,10 @@ public final class Stage {
         try {
             guest(step.argument(1)).vm().disableQuirk(quirk);
         } catch (IommuException e) {
+            boolean svm = scenario.processors().get(0).virtualization() == HardwareVirtualization.SVM;
             throw new NotApplicableException(
-                    NotApplicable.RELEASE_LACKS,
-                    "KVM of Linux " + scenario.release() + " has no quirk " + quirk + " on these CPUs");
+                    svm ? NotApplicable.MACHINE_LACKS : NotApplicable.RELEASE_LACKS,
+                    "KVM of Linux " + scenario.release() + " has no quirk " + quirk + (svm ? " with SVM" : ""));
         }
         scenario.note("the VMM turns quirk " + quirk + " off");
     }

@@ -298,8 +298,9 @@ public final class AssignedGuest implements AutoCloseable {
     /** Returns how it was decided: from the device's domain to the guest's memory. */
     public List<DecisionStep.Made> path(PciAddress device) {
         List<DecisionStep.Made> path = new ArrayList<>();
+        Enforcement enforcement = enforcement(device);
         path.add(new DecisionStep.Made(
-                "enforce_cache_coherency", enforcement(device).name(), enforcementSources(device)));
+                "enforce_cache_coherency", enforcement.name(), enforcementSources(device, enforcement)));
         Boolean dmaCc = assignment.dmaCc();
         if (dmaCc != null) {
             path.add(new DecisionStep.Made(
@@ -326,12 +327,12 @@ public final class AssignedGuest implements AutoCloseable {
     }
 
     /** A domain that was not asked says nothing of itself, but where its driver blocks no-snoop unasked. */
-    private List<DecisionSource> enforcementSources(PciAddress device) {
+    private List<DecisionSource> enforcementSources(PciAddress device, Enforcement enforcement) {
         List<DecisionSource> sources = new ArrayList<>();
         boolean attached = devices.contains(device);
         IommuDomain domain = attached ? scenario.groupOf(device).domain() : null;
         boolean asked = domain != null && domain.cacheCoherencyEnforcement().isPresent();
-        if (asked && enforcement(device) == Enforcement.NOT_ASKED) {
+        if (asked && enforcement == Enforcement.NOT_ASKED) {
             assignment.askedBy().ifPresent(asker -> {
                 sources.add(asker);
                 scenario.iommuDevice(device)

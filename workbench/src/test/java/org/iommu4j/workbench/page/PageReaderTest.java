@@ -115,6 +115,19 @@ class PageReaderTest {
     }
 
     @Test
+    void theVmmUsesMemoryOfVirtualMachinesAndTurnsQuirksOff() {
+        String last = "gpu:   read buffer";
+        Page page = read(GOOD.replace(last, "vmm: store buffer = 1\n  - vmm: turn quirk IGNORE_GUEST_PAT of guest off"));
+        assertThat(page.steps().get(2).arguments()).containsExactly("IGNORE_GUEST_PAT", "guest");
+        assertRefused(GOOD.replace(last, "vmm: turn quirk NONE of guest off"), "10:10", "turn quirk QUIRK of VM off");
+        String ofDomain = GOOD.replace("  gpu:", "  shared: {domain: true}\n  gpu:").replace("of: guest", "of: shared");
+        assertRefused(
+                ofDomain.replace("vcpu0: store buffer = 0x1111", "vmm: store buffer = 1"),
+                "10:10",
+                "memory 'buffer' is of 'shared', and 'vmm' can't do that");
+    }
+
+    @Test
     void insideOfAWbinvdAGuestDoesNothing() {
         assertRefused(
                 GOOD.replace("gpu:   read buffer", "vcpu0: begin wbinvd\n  - vcpu0: wbinvd"), "11:12", "end wbinvd");
