@@ -116,6 +116,7 @@ import org.iommu4j.sim.spi.ImageFabric;
 import org.iommu4j.sim.spi.InterruptWindow;
 import org.iommu4j.sim.spi.InvalidationTags;
 import org.iommu4j.sim.spi.PlatformDeviceDescription;
+import org.iommu4j.sim.spi.ProcessorDescription;
 import org.iommu4j.sim.spi.RegisterDump;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TableListing;
@@ -366,8 +367,11 @@ final class Samples {
         Trace trace = new Trace();
         trace.start();
         Dram dram = new Dram(1 << 20);
-        CacheHierarchy caches =
-                new CacheHierarchy(dram, 1, CacheGeometry.LITMUS, EvictionPolicy.LEAST_RECENTLY_USED, trace);
+        CacheHierarchy caches = new CacheHierarchy(
+                dram,
+                ProcessorDescription.x86(1, HardwareVirtualization.NONE, CacheGeometry.LITMUS),
+                EvictionPolicy.LEAST_RECENTLY_USED,
+                trace);
         Fabric fabric = new Zeros();
         RootComplex rootComplex = new RootComplex(fabric, trace, Optional.of(InterruptWindow.X86));
         add(trace, dram, caches, fabric, rootComplex, new TableListing(fabric));
