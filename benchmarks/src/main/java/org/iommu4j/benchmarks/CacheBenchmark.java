@@ -140,7 +140,7 @@ public class CacheBenchmark {
 
     /** WBINVD with 4096 modified lines in the private cache. */
     @Benchmark
-    public void wbinvdFull(Machine state, @SuppressWarnings("unused") Full full) {
+    public void wbinvdFull(Machine state, Full full) {
         state.processor.wbinvd();
     }
 

@@ -109,6 +109,7 @@ import org.iommu4j.sim.pcie.DmaProgram;
 import org.iommu4j.sim.pcie.PlatformMaster;
 import org.iommu4j.sim.pcie.RootComplex;
 import org.iommu4j.sim.pcie.SimulatedFunction;
+import org.iommu4j.sim.spi.CacheFeatures;
 import org.iommu4j.sim.spi.CacheGeometry;
 import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.Fabric;
@@ -288,7 +289,8 @@ final class Samples {
                 new InvalidationTags(1),
                 new Epoch(),
                 DmaProgram.empty().read(0, false));
-        add(new DmaProgram.Read(0, 1, false), CacheGeometry.ORDINARY, EvictionPolicy.LEAST_RECENTLY_USED);
+        add(new DmaProgram.Read(0, 1, false), CacheGeometry.ORDINARY, CacheFeatures.ORDINARY);
+        add(EvictionPolicy.LEAST_RECENTLY_USED);
         add((IntPredicate) number -> true, (BooleanSupplier) () -> true, (Predicate<Object>) object -> true);
         add((Runnable) () -> {}, new IllegalStateException("a cause"), Optional.empty(), Set.of(), List.of());
         add(AcpiTable.parse("TEST", acpiTable()), new NoFindings(), (Function<Object, Object>) object -> object);
