@@ -3,6 +3,8 @@ package org.iommu4j.benchmarks;
 
 import java.util.concurrent.TimeUnit;
 import org.iommu4j.Prot;
+import org.iommu4j.platform.MemoryType;
+import org.iommu4j.platform.Processor;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.sim.pcie.Endpoint;
 import org.iommu4j.sim.spi.CacheGeometry;
@@ -13,6 +15,7 @@ import org.openjdk.jmh.annotations.Level;
 import org.openjdk.jmh.annotations.Measurement;
 import org.openjdk.jmh.annotations.Mode;
 import org.openjdk.jmh.annotations.OutputTimeUnit;
+import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
@@ -21,9 +24,10 @@ import org.openjdk.jmh.annotations.Warmup;
 /**
  * Single words through the simulated caches of an ordinary machine with 4 CPUs, and by DMA.
  *
- * <p>Hits go round 32 lines. Misses go round 32 lines that share one set of each cache, 8 ways of the private one and
+ * <p>Hits go round 32 lines. Write-combining stores do too, more than a CPU has buffers for: each drains one. Misses go round 32 lines that share one set of each cache, 8 ways of the private one and
  * 16 of the shared one: every load evicts a line from both. DMA goes through VT-d's IOTLB to 32 lines. The limit is a
- * load or a store of a {@code long[]}, round as many words at the same distances.
+ * load or a store of a {@code long[]}, round as many words at the same distances; for a whole cache it is a copy of as
+ * many bytes.
  */
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
@@ -53,12 +57,20 @@ public class CacheBenchmark {
 
         private int next;
 
+        @SuppressWarnings("NullAway.Init") // in setUp
+        Processor processor;
+
+        @SuppressWarnings("NullAway.Init") // in setUp
+        Processor other;
+
         /** Makes the machine. */
         @Setup(Level.Trial)
         public void setUp() {
             Adapters.exerciseAll();
             Rig rig = new Rig(Rig.Vendor.INTEL, Rig.Memory.CACHED);
             cpu = rig.machine.memory(0);
+            processor = rig.machine.processors().get(0);
+            other = rig.machine.processors().get(1);
             device = rig.endpoint;
             rig.domain.map(IOVA, TARGET, 4096, 1, Prot.READ_WRITE);
             for (int i = 0; i < COUNT; i++) {
@@ -70,6 +82,81 @@ public class CacheBenchmark {
             next = next + 1 & COUNT - 1;
             return next;
         }
+    }
+
+    /** A memory type. */
+    @State(Scope.Thread)
+    public static class Type {
+        /** The type. */
+        @Param({"WB", "WT", "WP", "WC", "UC"})
+        public MemoryType type = MemoryType.WB;
+    }
+
+    /** A private cache full of modified lines, before each flush. */
+    @State(Scope.Thread)
+    public static class Full {
+        private static final int BYTES =
+                CacheGeometry.ORDINARY.privateSets() * CacheGeometry.ORDINARY.privateWays() * (int) LINE;
+
+        final long[] from = new long[BYTES / 8];
+        final long[] to = new long[BYTES / 8];
+
+        /** Stores to each line. */
+        @Setup(Level.Invocation)
+        public void fill(Machine machine) {
+            for (int at = 0; at < BYTES; at += (int) LINE) {
+                machine.cpu.store(TARGET + at, at);
+            }
+        }
+    }
+
+    /** A CPU loads memory of a type: from its cache, or past it. */
+    @Benchmark
+    public long loadOfType(Machine state, Type of) {
+        return state.processor.load(TARGET + state.next() * LINE, of.type);
+    }
+
+    /** A CPU stores to memory of a type that it loaded before. */
+    @Benchmark
+    public void storeOfType(Machine state, Type of) {
+        state.processor.store(TARGET + state.next() * LINE, 2, of.type);
+    }
+
+    /** A CPU stores, and another one loads that: the line moves to and fro. */
+    @Benchmark
+    public long handOver(Machine state) {
+        long word = TARGET + state.next() * LINE;
+        state.processor.store(word, 2, MemoryType.WB);
+        return state.other.load(word, MemoryType.WB);
+    }
+
+    /** A CPU stores and flushes the line. */
+    @Benchmark
+    public void storeAndFlush(Machine state) {
+        long word = TARGET + state.next() * LINE;
+        state.processor.store(word, 2, MemoryType.WB);
+        state.processor.clflush(word);
+    }
+
+    /** WBINVD with 4096 modified lines in the private cache. */
+    @Benchmark
+    public void wbinvdFull(Machine state, Full full) {
+        state.processor.wbinvd();
+    }
+
+    /** The limit of {@link #wbinvdFull}: a copy of the same size. */
+    @Benchmark
+    public long limitCopyFull(Full full) {
+        System.arraycopy(full.from, 0, full.to, 0, full.from.length);
+        return full.to[0];
+    }
+
+    /** A device reads, snooping, what a CPU has modified. */
+    @Benchmark
+    public long dmaReadModified(Machine state) {
+        long offset = state.next() * LINE;
+        state.cpu.store(TARGET + offset, 2);
+        return state.device.read(IOVA + offset, false);
     }
 
     /** A CPU loads what its cache holds. */

@@ -67,15 +67,26 @@ public enum X86MemoryType {
 
     /** Returns the type of the same name. */
     static X86MemoryType of(MemoryType type) {
-        return type == MemoryType.WB ? WB : UC;
+        return switch (type) {
+            case UC -> UC;
+            case UC_MINUS -> UC_MINUS;
+            case WC -> WC;
+            case WT -> WT;
+            case WP -> WP;
+            case WB -> WB;
+        };
     }
 
-    /**
-     * Returns how a CPU of the platform, which knows two types, does it: WC, WT and WP write to memory at once. What a
-     * cache holds of WT and WP is not modelled.
-     */
+    /** Returns the type of the same name on the platform. */
     MemoryType onPlatform() {
-        return this == WB ? MemoryType.WB : MemoryType.UC;
+        return switch (this) {
+            case UC -> MemoryType.UC;
+            case UC_MINUS -> MemoryType.UC_MINUS;
+            case WC -> MemoryType.WC;
+            case WT -> MemoryType.WT;
+            case WP -> MemoryType.WP;
+            case WB -> MemoryType.WB;
+        };
     }
 
     /** Returns the name that manuals use, for example {@code UC-}. */

@@ -29,6 +29,11 @@ public record FlatProcessor(int id, ProcessorDescription description, SystemMemo
     }
 
     @Override
+    public boolean selfSnoop() {
+        return description.features().selfSnoop();
+    }
+
+    @Override
     public long load(long physicalAddress, MemoryType type) {
         Objects.requireNonNull(type, "type");
         return memory.load(physicalAddress);
@@ -47,8 +52,38 @@ public record FlatProcessor(int id, ProcessorDescription description, SystemMemo
     }
 
     @Override
+    public void clflushopt(long physicalAddress) {
+        description.requireX86("CLFLUSHOPT");
+        VarHandle.fullFence();
+    }
+
+    @Override
+    public void clwb(long physicalAddress) {
+        description.requireX86("CLWB");
+        VarHandle.fullFence();
+    }
+
+    @Override
     public void wbinvd() {
         description.requireX86("WBINVD");
+        VarHandle.fullFence();
+    }
+
+    @Override
+    public void wbnoinvd() {
+        description.requireX86("WBNOINVD");
+        VarHandle.fullFence();
+    }
+
+    @Override
+    public void invd() {
+        description.requireX86("INVD");
+        VarHandle.fullFence();
+    }
+
+    @Override
+    public void sfence() {
+        description.requireX86("SFENCE");
         VarHandle.fullFence();
     }
 

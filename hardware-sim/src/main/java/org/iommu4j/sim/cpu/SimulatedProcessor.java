@@ -34,19 +34,18 @@ public final class SimulatedProcessor implements Processor {
     }
 
     @Override
+    public boolean selfSnoop() {
+        return description.features().selfSnoop();
+    }
+
+    @Override
     public long load(long physicalAddress, MemoryType type) {
-        Objects.requireNonNull(type, "type");
-        return type == MemoryType.UC ? caches.loadUncached(id, physicalAddress) : caches.load(id, physicalAddress);
+        return caches.load(id, physicalAddress, type);
     }
 
     @Override
     public void store(long physicalAddress, long value, MemoryType type) {
-        Objects.requireNonNull(type, "type");
-        if (type == MemoryType.UC) {
-            caches.storeUncached(id, physicalAddress, value);
-        } else {
-            caches.store(id, physicalAddress, value);
-        }
+        caches.store(id, physicalAddress, value, type);
     }
 
     @Override
@@ -56,9 +55,39 @@ public final class SimulatedProcessor implements Processor {
     }
 
     @Override
+    public void clflushopt(long physicalAddress) {
+        description.requireX86("CLFLUSHOPT");
+        caches.clflushopt(id, physicalAddress);
+    }
+
+    @Override
+    public void clwb(long physicalAddress) {
+        description.requireX86("CLWB");
+        caches.clwb(id, physicalAddress);
+    }
+
+    @Override
     public void wbinvd() {
         description.requireX86("WBINVD");
         caches.wbinvd(id);
+    }
+
+    @Override
+    public void wbnoinvd() {
+        description.requireX86("WBNOINVD");
+        caches.wbnoinvd(id);
+    }
+
+    @Override
+    public void invd() {
+        description.requireX86("INVD");
+        caches.invd(id);
+    }
+
+    @Override
+    public void sfence() {
+        description.requireX86("SFENCE");
+        caches.sfence(id);
     }
 
     @Override

@@ -26,8 +26,7 @@ final class CachedBacking implements Backing {
     CachedBacking(MachineDescription description, EvictionPolicy policy, Trace trace) {
         this.description = description;
         dram = new Dram(description.memoryBytes());
-        caches = new CacheHierarchy(
-                dram, description.processors().cpus(), description.processors().caches(), policy, trace);
+        caches = new CacheHierarchy(dram, description.processors(), policy, trace);
         fabric = new CachedFabric(dram, caches, poisoned);
     }
 

@@ -400,7 +400,10 @@ public final class Machine {
         }
     }
 
-    /** Writes back and empties all caches. Does nothing on a flat machine. */
+    /**
+     * Does what all CPUs' instructions left to wait, then writes back and empties all caches. Does nothing on a flat
+     * machine.
+     */
     public void drainCaches() {
         backing.caches().ifPresent(CacheHierarchy::drain);
     }

@@ -12,9 +12,14 @@ import org.iommu4j.platform.HardwareVirtualization;
  * @param architecture their instruction set
  * @param virtualization their virtualization extension; those that have a name here are x86's, so NONE on all others
  * @param caches sizes of the caches
+ * @param features what the caches do where processors differ
  */
 public record ProcessorDescription(
-        int cpus, Architecture architecture, HardwareVirtualization virtualization, CacheGeometry caches) {
+        int cpus,
+        Architecture architecture,
+        HardwareVirtualization virtualization,
+        CacheGeometry caches,
+        CacheFeatures features) {
     /**
      * Checks the values.
      *
@@ -25,6 +30,7 @@ public record ProcessorDescription(
         Objects.requireNonNull(architecture, "architecture");
         Objects.requireNonNull(virtualization, "virtualization");
         Objects.requireNonNull(caches, "caches");
+        Objects.requireNonNull(features, "features");
         if (cpus < 1 || cpus > 64) {
             throw new IllegalArgumentException(cpus + " CPUs, expected 1 to 64");
         }
@@ -33,9 +39,20 @@ public record ProcessorDescription(
         }
     }
 
-    /** Describes CPUs of x86. */
+    /** Describes CPUs with {@link CacheFeatures#ORDINARY}. */
+    public ProcessorDescription(
+            int cpus, Architecture architecture, HardwareVirtualization virtualization, CacheGeometry caches) {
+        this(cpus, architecture, virtualization, caches, CacheFeatures.ORDINARY);
+    }
+
+    /** Describes CPUs of x86 with {@link CacheFeatures#ORDINARY}. */
     public static ProcessorDescription x86(int cpus, HardwareVirtualization virtualization, CacheGeometry caches) {
         return new ProcessorDescription(cpus, Architecture.X86_64, virtualization, caches);
+    }
+
+    /** Returns the same CPUs with other features of their caches. */
+    public ProcessorDescription withFeatures(CacheFeatures newFeatures) {
+        return new ProcessorDescription(cpus, architecture, virtualization, caches, newFeatures);
     }
 
     /**

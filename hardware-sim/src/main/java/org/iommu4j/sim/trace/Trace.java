@@ -37,7 +37,7 @@ public final class Trace {
     /** Event flag: 4 bytes instead of 8. */
     public static final int HALF = 32;
 
-    /** Event flag: memory type UC. */
+    /** Event flag: memory type UC, or UC-. */
     public static final int UNCACHEABLE = 64;
 
     /** Event flag: the cache held the line as modified. */
@@ -47,7 +47,7 @@ public final class Trace {
     public static final int EXPLICIT = 256;
 
     /**
-     * Event flag: a CPU's access to memory that its guest had mapped uncacheable, whatever type the access had.
+     * Event flag: a CPU's access to memory that its guest had mapped UC, UC- or WC, whatever type the access had.
      */
     public static final int UC_WISHED = 512;
 
@@ -56,6 +56,15 @@ public final class Trace {
 
     /** Event flag: a register access of 1 byte instead of 8. */
     public static final int BYTE = 2048;
+
+    /** Event flag: memory type WC. */
+    public static final int WRITE_COMBINING = 4096;
+
+    /** Event flag: memory type WT. */
+    public static final int WRITE_THROUGH = 8192;
+
+    /** Event flag: memory type WP. */
+    public static final int WRITE_PROTECTED = 16384;
 
     private static final int LINE_WORDS = 8;
     private static final String[] FLAG_NAMES = {
@@ -70,7 +79,10 @@ public final class Trace {
         "explicit",
         "UC wished",
         "2 bytes",
-        "1 byte"
+        "1 byte",
+        "WC",
+        "WT",
+        "WP"
     };
 
     private boolean on;
@@ -139,7 +151,7 @@ public final class Trace {
         Objects.requireNonNull(newLabel, "newLabel");
         Objects.requireNonNull(wished, "wished");
         label = newLabel;
-        wish = wished == MemoryType.UC ? UC_WISHED : 0;
+        wish = wished == MemoryType.UC || wished == MemoryType.UC_MINUS || wished == MemoryType.WC ? UC_WISHED : 0;
     }
 
     /** Records a remark, if on. */
@@ -217,8 +229,8 @@ public final class Trace {
     /**
      * Records an event of a line.
      *
-     * @param cache the cache's name
-     * @param cpu number of the CPU whose private cache it is, -1 for the shared one
+     * @param cache the name of the cache, or of a CPU's write-combining buffers
+     * @param cpu number of the CPU that it is private to, -1 for the shared cache
      * @param data the array that holds the line's 8 words
      * @param from the index of the first
      */
@@ -308,7 +320,7 @@ public final class Trace {
     }
 
     /**
-     * Returns a word of the line that was filled, evicted, invalidated or written back.
+     * Returns a word of the line that was filled, evicted, invalidated, written back or drained.
      *
      * @param word 0 to 7
      */
@@ -353,10 +365,7 @@ public final class Trace {
         if (address(event) != -1) {
             words.append(" at 0x").append(Long.toHexString(address(event)));
         }
-        if (kind != TraceKind.CLFLUSH
-                && kind != TraceKind.WBINVD
-                && kind != TraceKind.GUEST_WBINVD
-                && kind != TraceKind.MFENCE) {
+        if (!isInstruction(kind)) {
             words.append(" value 0x").append(Long.toHexString(value(event)));
         }
         for (int bit = 0; bit < FLAG_NAMES.length; bit++) {
@@ -372,7 +381,15 @@ public final class Trace {
 
     private boolean isLine(int event) {
         return switch (kind(event)) {
-            case FILL, EVICT, INVALIDATE, WRITE_BACK -> true;
+            case FILL, EVICT, INVALIDATE, WRITE_BACK, DRAIN -> true;
+            default -> false;
+        };
+    }
+
+    /** Returns whether it is an instruction that controls caches or order, without a value. */
+    private static boolean isInstruction(TraceKind kind) {
+        return switch (kind) {
+            case CLFLUSH, CLFLUSHOPT, CLWB, WBINVD, WBNOINVD, INVD, GUEST_WBINVD, SFENCE, MFENCE -> true;
             default -> false;
         };
     }

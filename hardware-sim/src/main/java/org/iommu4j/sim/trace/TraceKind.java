@@ -9,10 +9,20 @@ public enum TraceKind {
     STORE,
     /** A CPU flushed the line of an address from all caches. */
     CLFLUSH,
+    /** A CPU asked to flush the line of an address from all caches; it need not have happened yet. */
+    CLFLUSHOPT,
+    /** A CPU asked to write the line of an address back, if modified; it need not have happened yet. */
+    CLWB,
     /** A CPU wrote back and invalidated its private caches and the shared one. */
     WBINVD,
+    /** A CPU wrote back its private caches and the shared one, and left their lines. */
+    WBNOINVD,
+    /** A CPU invalidated its private caches and the shared one without writing back. */
+    INVD,
     /** A guest executed WBINVD; its effects follow, if any. */
     GUEST_WBINVD,
+    /** A CPU ordered its stores. */
+    SFENCE,
     /** A CPU ordered its accesses. */
     MFENCE,
     /** A device read a word and saw the value. */
@@ -43,6 +53,8 @@ public enum TraceKind {
     INVALIDATE,
     /** A modified line was written to DRAM. */
     WRITE_BACK,
+    /** Words left a CPU's write-combining buffer for DRAM; the line is what DRAM holds then. */
+    DRAIN,
     /** A remark for readers. */
     NOTE
 }

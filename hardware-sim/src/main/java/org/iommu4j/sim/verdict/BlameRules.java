@@ -23,7 +23,8 @@ import org.jspecify.annotations.Nullable;
  *       stored asked for WBINVD. Asking only afterwards writes the old line over the device's data, even when the host
  *       obeys.
  *   <li>Between write and read, the vCPU involved asked for WBINVD: on hardware it empties no other CPU's cache.
- *   <li>Or the guest had mapped the memory uncached, whatever the access's final type.
+ *   <li>Or the guest had mapped the memory uncached, whatever the access's final type. What it stored to
+ *       write-combining memory, as write-combining, it must order by a fence.
  * </ul>
  *
  * <p>The host is blamed for everything else: for writes by it and its devices, and when an owner sees another's data.
@@ -38,6 +39,9 @@ final class BlameRules {
      * @param words the guest's action or omission, appended to the description of the read; empty where irrelevant
      */
     record Fault(Blame blame, String words) {}
+
+    /** Flags of stores that reach memory at once. */
+    private static final int TO_MEMORY = Trace.UNCACHEABLE | Trace.WRITE_THROUGH | Trace.WRITE_PROTECTED;
 
     private static final Fault HOST_ALONE = new Fault(Blame.HOST, "");
 
@@ -68,11 +72,14 @@ final class BlameRules {
         switch (trace.kind(event)) {
             case STORE -> {
                 cpuStores.put(line, event);
-                if (!trace.has(event, Trace.UNCACHEABLE) && !trace.has(event, Trace.UC_WISHED)) {
+                if (!trace.has(event, TO_MEMORY) && !wishedUncached(event)) {
                     unflushedStores.put(line, event);
                 }
             }
             case WRITE_BACK -> unflushedStores.remove(line);
+            case DRAIN ->
+                unflushedStores.computeIfPresent(
+                        line, (unused, store) -> trace.has(store, Trace.WRITE_COMBINING) ? null : store);
             case GUEST_WBINVD -> {
                 guestWbinvds.add(event);
                 unflushedStores.values().removeIf(store -> trace.who(store).equals(trace.who(event)));
@@ -141,7 +148,7 @@ final class BlameRules {
                     "; the guest's driver had stored to the line at " + number(store)
                             + " and asked for no WBINVD before that write");
         }
-        if (cpuAccess != null && trace.has(cpuAccess, Trace.UC_WISHED)) {
+        if (cpuAccess != null && wishedUncached(cpuAccess)) {
             return new Fault(Blame.HOST, "; the guest had mapped it uncached");
         }
         for (int wbinvd : guestWbinvds.subSet(from, to)) {
@@ -151,7 +158,14 @@ final class BlameRules {
                 return new Fault(Blame.HOST, "; the guest's WBINVD at " + number(wbinvd) + " did not reach the line");
             }
         }
-        return new Fault(Blame.GUEST_DRIVER, "; the guest's driver asked for no WBINVD in between");
+        boolean combined = trace.has(last.at(), Trace.WRITE_COMBINING);
+        String omission = combined ? "had no fence" : "asked for no WBINVD";
+        return new Fault(Blame.GUEST_DRIVER, "; the guest's driver " + omission + " in between");
+    }
+
+    /** Returns whether the guest did its part by mapping memory uncached; with write-combining it needs fences too. */
+    private boolean wishedUncached(int event) {
+        return trace.has(event, Trace.UC_WISHED) && !trace.has(event, Trace.WRITE_COMBINING);
     }
 
     private boolean sameOwner(int event, int other) {

@@ -78,8 +78,13 @@ public final class CoherenceChecker {
             case STORE, DMA_WRITE, UNIT_WRITE -> history.write(event);
             case WRITE_BACK -> writeBacks.put(trace.address(event) / LINE, event);
             case CLFLUSH,
+                    CLFLUSHOPT,
+                    CLWB,
                     WBINVD,
+                    WBNOINVD,
+                    INVD,
                     GUEST_WBINVD,
+                    SFENCE,
                     MFENCE,
                     INTERRUPT,
                     PAGE_REQUEST,
@@ -90,6 +95,7 @@ public final class CoherenceChecker {
                     FILL,
                     EVICT,
                     INVALIDATE,
+                    DRAIN,
                     NOTE -> {
                 // Moves a value but never changes it. Reads of a unit are not checked: its driver may leave bits that
                 // hardware ignores in a cache.
@@ -151,6 +157,9 @@ public final class CoherenceChecker {
                             + " past the caches"
                     : writer + " wrote at " + written + " past the caches; " + reader
                             + " read an older line from a cache";
+        }
+        if (trace.has(last.at(), Trace.WRITE_COMBINING)) {
+            return writer + "'s value of " + written + " was still in a write-combining buffer";
         }
         if (trace.has(read, Trace.UNSNOOPED)) {
             return writer + "'s value of " + written + " was still in a cache; " + reader + " read past the caches";

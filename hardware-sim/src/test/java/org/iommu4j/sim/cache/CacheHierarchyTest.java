@@ -7,8 +7,11 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.util.SplittableRandom;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.platform.MemoryType;
 import org.iommu4j.sim.memory.Dram;
 import org.iommu4j.sim.spi.CacheGeometry;
+import org.iommu4j.sim.spi.ProcessorDescription;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.trace.Trace;
 import org.junit.jupiter.api.Test;
@@ -26,7 +29,8 @@ class CacheHierarchyTest {
     private final CacheHierarchy caches = hierarchy(dram, CacheGeometry.LITMUS, EvictionPolicy.LEAST_RECENTLY_USED);
 
     private CacheHierarchy hierarchy(Dram memory, CacheGeometry geometry, EvictionPolicy policy) {
-        return new CacheHierarchy(memory, 3, geometry, policy, trace);
+        return new CacheHierarchy(
+                memory, ProcessorDescription.x86(3, HardwareVirtualization.NONE, geometry), policy, trace);
     }
 
     /**
@@ -92,7 +96,7 @@ class CacheHierarchyTest {
                 return caches.load(cpu, LINE);
             }
             case 'U' -> {
-                return caches.loadUncached(cpu, LINE);
+                return caches.load(cpu, LINE, MemoryType.UC);
             }
             case 'R' -> {
                 return caches.deviceRead(LINE, true);
@@ -102,7 +106,7 @@ class CacheHierarchyTest {
             }
             case 'S' -> caches.store(cpu, LINE, 5);
             case 'C' -> caches.compareAndSet(cpu, LINE, caches.deviceRead(LINE, true), 6);
-            case 'V' -> caches.storeUncached(cpu, LINE, 7);
+            case 'V' -> caches.store(cpu, LINE, 7, MemoryType.UC);
             case 'P' -> caches.prefetch(cpu, LINE);
             case 'E' -> caches.evictPrivate(cpu, LINE);
             case 'X' -> caches.evictShared(LINE);
@@ -272,10 +276,13 @@ class CacheHierarchyTest {
                     flat[word] = random.nextLong();
                     caches.deviceWrite(address, flat[word], true);
                 }
-                case 8 -> assertThat(caches.loadUncached(cpu, address)).as(what).isEqualTo(flat[word]);
+                case 8 ->
+                    assertThat(caches.load(cpu, address, MemoryType.UC))
+                            .as(what)
+                            .isEqualTo(flat[word]);
                 case 9 -> {
                     flat[word] = random.nextLong();
-                    caches.storeUncached(cpu, address, flat[word]);
+                    caches.store(cpu, address, flat[word], MemoryType.UC);
                 }
                 case 10 -> {
                     long wanted = random.nextBoolean() ? flat[word] : flat[word] + 1;

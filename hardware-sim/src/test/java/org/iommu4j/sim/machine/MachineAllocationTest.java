@@ -9,8 +9,11 @@ import java.util.List;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.sim.cache.CacheHierarchy;
 import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.pcie.Endpoint;
+import org.iommu4j.sim.spi.CacheFeatures;
+import org.iommu4j.sim.spi.MachineDescription;
 import org.junit.jupiter.api.Test;
 
 /** Hot paths allocate nothing over 100,000 operations, once the lines and frames they use were touched. */
@@ -77,6 +80,42 @@ class MachineAllocationTest {
             if (i % 256 == 0) {
                 cpu.wbinvd();
             }
+        });
+    }
+
+    @Test
+    void accessesOfEveryTypeAndEveryInstruction() {
+        MemoryType[] types = MemoryType.values();
+        assertAllocatesNothing(i -> {
+            MemoryType type = types[i % types.length];
+            long word = PAGE + 64L * (i & 31);
+            cpu.store(word, i, type);
+            cpu.load(word, type);
+            cpu.clflushopt(word);
+            cpu.clwb(word + 64);
+            if (i % 64 == 0) {
+                cpu.sfence();
+                cpu.wbnoinvd();
+                cpu.invd();
+            }
+        });
+    }
+
+    @Test
+    void inclusiveCachesThatTakeTheWritesOfDevices() {
+        MachineDescription description = OffsetUnitProvider.litmus();
+        Machine small = factory.create(description.withProcessors(description
+                .processors()
+                .withFeatures(CacheFeatures.ORDINARY.withInclusive(true).withDataDirectIo(true))));
+        Processor first = small.processors().get(0);
+        Processor second = small.processors().get(1);
+        CacheHierarchy caches = small.caches().orElseThrow();
+        assertAllocatesNothing(i -> {
+            long word = 0x4000 + 64L * (i & 15);
+            first.store(word, i, MemoryType.WB);
+            second.load(word + 64, MemoryType.WB);
+            caches.deviceWrite(word + 128, i, true);
+            second.wbinvd();
         });
     }
 

@@ -4,6 +4,8 @@ package org.iommu4j.sim.verdict;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.iommu4j.platform.MemoryType.UC;
 import static org.iommu4j.platform.MemoryType.WB;
+import static org.iommu4j.platform.MemoryType.WC;
+import static org.iommu4j.platform.MemoryType.WT;
 import static org.iommu4j.sim.verdict.Bench.NEIGHBOUR;
 import static org.iommu4j.sim.verdict.Bench.WORD;
 
@@ -52,6 +54,46 @@ class BlameTest {
         int wbinvd = bench.wbinvdInVain("vcpu0");
         bench.gpu.read(WORD, true);
         assertHost(bench.onlyStaleRead(), inVain(wbinvd));
+    }
+
+    @Test
+    void aGuestThatForgetsTheFenceAfterWriteCombiningIsToBlame() {
+        int store = bench.store("vcpu0", WORD, 1, WC, WC);
+        bench.gpu.read(WORD, true);
+        StaleRead read = bench.onlyStaleRead();
+        assertGuest(read, "; the guest's driver had no fence in between");
+        assertThat(read.why()).startsWith("vcpu0's value of " + store * 10 + " was still in a write-combining buffer");
+    }
+
+    @Test
+    void afterTheFenceADeviceSeesWhatWasCombined() {
+        bench.store("vcpu0", WORD, 1, WC, WC);
+        bench.cpu.sfence();
+        bench.gpu.read(WORD, true);
+        assertThat(bench.check().staleReads()).isEmpty();
+    }
+
+    @Test
+    void aHostThatMakesWriteCombiningMemoryWriteBackIsToBlame() {
+        bench.store("vcpu0", WORD, 1, WB, WC);
+        bench.gpu.read(WORD, true);
+        assertHost(bench.onlyStaleRead(), "; the guest had mapped it uncached");
+    }
+
+    @Test
+    void aGuestThatLoadsWriteThroughMemoryWithoutAFlushIsToBlame() {
+        bench.load("vcpu0", WORD, WT, WT);
+        bench.gpu.write(WORD, 1, true);
+        bench.load("vcpu0", WORD, WT, WT);
+        assertGuest(bench.onlyStaleRead(), NOT_ASKED);
+    }
+
+    @Test
+    void whatWasStoredWriteThroughIsInMemory() {
+        bench.store("vcpu0", WORD, 1, WT, WT);
+        bench.gpu.read(WORD, true);
+        bench.gpu.write(NEIGHBOUR, 2, true);
+        assertThat(bench.check().staleReads()).isEmpty();
     }
 
     @Test

@@ -116,6 +116,7 @@ import org.iommu4j.sim.pcie.DmaProgram;
 import org.iommu4j.sim.pcie.PlatformMaster;
 import org.iommu4j.sim.pcie.RootComplex;
 import org.iommu4j.sim.pcie.SimulatedFunction;
+import org.iommu4j.sim.spi.CacheFeatures;
 import org.iommu4j.sim.spi.CacheGeometry;
 import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.Fabric;
@@ -123,6 +124,7 @@ import org.iommu4j.sim.spi.ImageFabric;
 import org.iommu4j.sim.spi.InterruptWindow;
 import org.iommu4j.sim.spi.InvalidationTags;
 import org.iommu4j.sim.spi.PlatformDeviceDescription;
+import org.iommu4j.sim.spi.ProcessorDescription;
 import org.iommu4j.sim.spi.RegisterDump;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TableListing;
@@ -308,7 +310,8 @@ final class Samples {
                 new InvalidationTags(1),
                 new Epoch(),
                 DmaProgram.empty().read(0, false));
-        add(new DmaProgram.Read(0, 1, false), CacheGeometry.ORDINARY, EvictionPolicy.LEAST_RECENTLY_USED);
+        add(new DmaProgram.Read(0, 1, false), CacheGeometry.ORDINARY, CacheFeatures.ORDINARY);
+        add(EvictionPolicy.LEAST_RECENTLY_USED);
         add((IntPredicate) number -> true, (BooleanSupplier) () -> true, (Predicate<Object>) object -> true);
         add((Runnable) () -> {}, new IllegalStateException("a cause"), Optional.empty(), Set.of(), List.of());
         add(AcpiTable.parse("TEST", acpiTable()), new NoFindings(), (Function<Object, Object>) object -> object);
@@ -387,8 +390,11 @@ final class Samples {
         Trace trace = new Trace();
         trace.start();
         Dram dram = new Dram(1 << 20);
-        CacheHierarchy caches =
-                new CacheHierarchy(dram, 1, CacheGeometry.LITMUS, EvictionPolicy.LEAST_RECENTLY_USED, trace);
+        CacheHierarchy caches = new CacheHierarchy(
+                dram,
+                ProcessorDescription.x86(1, HardwareVirtualization.NONE, CacheGeometry.LITMUS),
+                EvictionPolicy.LEAST_RECENTLY_USED,
+                trace);
         Fabric fabric = new Zeros();
         RootComplex rootComplex = new RootComplex(fabric, trace, Optional.of(InterruptWindow.X86));
         add(trace, dram, caches, fabric, rootComplex, new TableListing(fabric));

@@ -92,6 +92,11 @@ class SabotageTest {
         }
 
         @Override
+        public boolean selfSnoop() {
+            return cpu.selfSnoop();
+        }
+
+        @Override
         public long load(long physicalAddress, MemoryType type) {
             return cpu.load(physicalAddress, type);
         }
@@ -107,8 +112,33 @@ class SabotageTest {
         }
 
         @Override
+        public void clflushopt(long physicalAddress) {
+            cpu.clflushopt(physicalAddress);
+        }
+
+        @Override
+        public void clwb(long physicalAddress) {
+            cpu.clwb(physicalAddress);
+        }
+
+        @Override
         public void wbinvd() {
             // the sabotage
+        }
+
+        @Override
+        public void wbnoinvd() {
+            cpu.wbnoinvd();
+        }
+
+        @Override
+        public void invd() {
+            cpu.invd();
+        }
+
+        @Override
+        public void sfence() {
+            cpu.sfence();
         }
 
         @Override

@@ -24,6 +24,11 @@ record WatchedProcessor(Processor processor, IntConsumer ran) implements Process
     }
 
     @Override
+    public boolean selfSnoop() {
+        return processor.selfSnoop();
+    }
+
+    @Override
     public long load(long physicalAddress, MemoryType type) {
         return processor.load(physicalAddress, type);
     }
@@ -39,9 +44,34 @@ record WatchedProcessor(Processor processor, IntConsumer ran) implements Process
     }
 
     @Override
+    public void clflushopt(long physicalAddress) {
+        processor.clflushopt(physicalAddress);
+    }
+
+    @Override
+    public void clwb(long physicalAddress) {
+        processor.clwb(physicalAddress);
+    }
+
+    @Override
     public void wbinvd() {
         ran.accept(id());
         processor.wbinvd();
+    }
+
+    @Override
+    public void wbnoinvd() {
+        processor.wbnoinvd();
+    }
+
+    @Override
+    public void invd() {
+        processor.invd();
+    }
+
+    @Override
+    public void sfence() {
+        processor.sfence();
     }
 
     @Override

@@ -33,10 +33,10 @@ final class Timeline {
         for (int event = begin; event < trace.size(); event++) {
             boolean concerned = lines.contains(trace.address(event) / LINE);
             Lane lane = switch (trace.kind(event)) {
-                case LOAD, STORE, CLFLUSH -> concerned ? Lane.CPU : null;
-                case WBINVD, GUEST_WBINVD -> Lane.CPU;
+                case LOAD, STORE, CLFLUSH, CLFLUSHOPT, CLWB -> concerned ? Lane.CPU : null;
+                case WBINVD, WBNOINVD, INVD, GUEST_WBINVD, SFENCE -> Lane.CPU;
                 case DMA_READ, DMA_WRITE, INTERRUPT, PAGE_REQUEST -> Lane.DEVICE;
-                case FILL, EVICT, INVALIDATE, WRITE_BACK -> concerned ? Lane.CACHE : null;
+                case FILL, EVICT, INVALIDATE, WRITE_BACK, DRAIN -> concerned ? Lane.CACHE : null;
                 case NOTE -> Lane.NOTE;
                 case MFENCE, PAGE_RESPONSE, UNIT_READ, UNIT_WRITE, REGISTER_READ, REGISTER_WRITE -> null;
             };
@@ -91,6 +91,11 @@ final class Timeline {
             case LOAD -> "loads " + word;
             case STORE -> "stores " + word;
             case CLFLUSH -> "flushes " + address;
+            case CLFLUSHOPT -> "flushes " + address + " later";
+            case CLWB -> "writes back " + address + " later";
+            case SFENCE -> "orders its stores";
+            case WBNOINVD -> "writes back cpu" + trace.source(event) + "'s caches";
+            case INVD -> "empties cpu" + trace.source(event) + "'s caches";
             case WBINVD -> "flushes cpu" + trace.source(event) + "'s caches";
             case GUEST_WBINVD -> "executes WBINVD";
             case DMA_READ ->
@@ -106,6 +111,7 @@ final class Timeline {
             case FILL -> "fills " + address;
             case EVICT, INVALIDATE -> "drops " + address;
             case WRITE_BACK -> "writes back " + address;
+            case DRAIN -> "drains " + address;
             case NOTE -> trace.text(event);
             case MFENCE, PAGE_RESPONSE, UNIT_READ, UNIT_WRITE, REGISTER_READ, REGISTER_WRITE ->
                 throw new IllegalStateException(trace.describe(event));
