@@ -162,9 +162,7 @@ static size_t archive_host(void) {
 
 // ---- functions ------------------------------------------------------------------------------------------------------
 
-#define FUNCTIONS 16
-
-static char *functions[FUNCTIONS];
+char *functions[FUNCTIONS];
 
 static void read_functions(void) {
     static char line[4096];
@@ -217,7 +215,7 @@ static const struct {
 static char protection[AREAS][AREA_PAGES];
 static u64 seen[AREAS][AREA_PAGES][WORDS];
 
-static u64 address(u64 area, u64 offset) {
+u64 address(u64 area, u64 offset) {
     return area == ABSOLUTE ? offset : ((area + 1) << 44) + offset;
 }
 
@@ -261,13 +259,6 @@ static void print_changes(void) {
 #define CONTAINERS 4
 #define NO_FILE 8
 #define OTHER_FILE 9
-#define MISSING 1023 // a number that no file has
-
-struct device {
-    int fd;
-    u64 config, size;
-    volatile char *registers;
-};
 
 #define MACHINES 2
 
@@ -278,21 +269,20 @@ struct machine {
 static struct machine machines[MACHINES];
 static int containers[CONTAINERS];
 static int groups[FUNCTIONS];
-static struct device devices[FUNCTIONS];
+struct device devices[FUNCTIONS];
 static unsigned sequence, step;
 
-// Prints the answer of a call up to its outputs, which the caller adds.
-static int result(int value) {
+int result(int value) {
     int error = value < 0 ? errno : 0;
     fprintf(answers, "ANSWER %u %u %d %s", sequence, step, value, error ? strerrorname_np(error) : "0");
     return value;
 }
 
-static void skipped(void) {
+void skipped(void) {
     fprintf(answers, "ANSWER %u %u skipped", sequence, step);
 }
 
-static void field(const char *name, u64 value) {
+void field(const char *name, u64 value) {
     fprintf(answers, " %s=%#llx", name, (unsigned long long) value);
 }
 
@@ -349,18 +339,9 @@ static void group_status(const u64 *a) {
     }
 }
 
-static void open_device(const u64 *a) {
-    struct device *device = &devices[a[1]];
+void start_device(struct device *device) {
     struct vfio_region_info region = {.argsz = sizeof region, .index = VFIO_PCI_CONFIG_REGION_INDEX};
     uint16_t command;
-    if (device->fd >= 0) {
-        skipped();
-        return;
-    }
-    device->fd = ioctl(groups[a[0]], VFIO_GROUP_GET_DEVICE_FD, functions[a[1]]);
-    if (result(device->fd < 0 ? -1 : 0) < 0) {
-        return;
-    }
     check(ioctl(device->fd, VFIO_DEVICE_GET_REGION_INFO, &region) == 0, "configuration space");
     device->config = region.offset;
     check(pread(device->fd, &command, 2, device->config + 4) == 2, "command");
@@ -374,10 +355,23 @@ static void open_device(const u64 *a) {
     check(device->registers != MAP_FAILED, "registers");
 }
 
+static void open_device(const u64 *a) {
+    struct device *device = &devices[a[1]];
+    if (device->fd >= 0) {
+        skipped();
+        return;
+    }
+    device->fd = ioctl(groups[a[0]], VFIO_GROUP_GET_DEVICE_FD, functions[a[1]]);
+    if (result(device->fd < 0 ? -1 : 0) == 0) {
+        start_device(device);
+    }
+}
+
 static void close_device(const u64 *a) {
     struct device *device = &devices[a[0]];
-    if (device->fd >= 0) {
+    if (device->registers) {
         munmap((void *) device->registers, device->size);
+        device->registers = NULL;
     }
     result(close_slot(&device->fd));
 }
@@ -487,7 +481,7 @@ static void reset_device(const u64 *a) {
 static void bus_master(const u64 *a) {
     struct device *device = &devices[a[0]];
     uint16_t command = 2 | (a[1] ? 4 : 0);
-    if (device->fd < 0) {
+    if (!device->registers) {
         skipped();
         return;
     }
@@ -512,7 +506,7 @@ static void edu(struct device *device, u64 source, u64 destination, u64 command)
 
 static void dma(const u64 *a) {
     struct device *device = &devices[a[0]];
-    if (device->fd < 0) {
+    if (!device->registers) {
         skipped();
         return;
     }
@@ -531,20 +525,31 @@ static void unmap_memory(const u64 *a) {
     memset(&protection[a[0]][a[1]], NONE, a[2]);
 }
 
-// How many pages are charged as locked.
-static void locked(const u64 *a) {
+// Prints how many pages a line of the process's status counts.
+static void count_pages(const char *name) {
     static char text[8192];
     int fd = open("/proc/self/status", O_RDONLY);
     ssize_t length = read(fd, text, sizeof text - 1);
     char *line;
-    (void) a;
     check(length > 0, "/proc/self/status");
     text[length] = 0;
     close(fd);
-    line = strstr(text, "VmLck:");
-    check(line != NULL, "VmLck");
+    line = strstr(text, name);
+    check(line != NULL, name);
     result(0);
-    field("pages", strtoull(line + 6, NULL, 10) / 4);
+    field("pages", strtoull(line + strlen(name), NULL, 10) / 4);
+}
+
+// How many pages are charged as locked.
+static void locked(const u64 *a) {
+    (void) a;
+    count_pages("VmLck:");
+}
+
+// How many pages are counted as pinned, which iommufd does and VFIO does not.
+static void pinned(const u64 *a) {
+    (void) a;
+    count_pages("VmPin:");
 }
 
 static void open_machine(const u64 *a) {
@@ -573,18 +578,26 @@ static void close_kvm_vfio(const u64 *a) {
     result(close_slot(&machines[a[0]].vfio));
 }
 
-static void set_file(const u64 *a, u64 attribute) {
-    int32_t fd = groups[a[1]] >= 0 ? groups[a[1]] : MISSING;
+static void set_file(const u64 *a, int file, u64 attribute) {
+    int32_t fd = file >= 0 ? file : MISSING;
     struct kvm_device_attr request = {.group = KVM_FILE, .attr = attribute, .addr = (uintptr_t) &fd};
     result(ioctl(machines[a[0]].vfio, KVM_SET_DEVICE_ATTR, &request));
 }
 
 static void add_file(const u64 *a) {
-    set_file(a, KVM_FILE_ADD);
+    set_file(a, groups[a[1]], KVM_FILE_ADD);
 }
 
 static void delete_file(const u64 *a) {
-    set_file(a, KVM_FILE_DELETE);
+    set_file(a, groups[a[1]], KVM_FILE_DELETE);
+}
+
+static void add_device_file(const u64 *a) {
+    set_file(a, devices[a[1]].fd, KVM_FILE_ADD);
+}
+
+static void delete_device_file(const u64 *a) {
+    set_file(a, devices[a[1]].fd, KVM_FILE_DELETE);
 }
 
 // How often non-coherent DMA was registered so far, less how often it was unregistered: what two probes counted.
@@ -639,12 +652,31 @@ static const struct {
     {"map_memory", 4, map_memory},           // area, page, count, protection: 1 to read, 2 to write also
     {"unmap_memory", 3, unmap_memory},       // area, page, count
     {"locked", 0, locked},
+    {"pinned", 0, pinned},
     {"open_machine", 1, open_machine},       // machine
     {"create_kvm_vfio", 1, create_kvm_vfio}, // machine
     {"close_kvm_vfio", 1, close_kvm_vfio},   // machine
     {"add_file", 2, add_file},               // machine, group
     {"delete_file", 2, delete_file},         // machine, group
+    {"add_device_file", 2, add_device_file},       // machine, device
+    {"delete_device_file", 2, delete_device_file}, // machine, device
     {"noncoherent", 0, noncoherent},
+    {"open_iommufd", 1, open_iommufd},             // iommufd
+    {"close_iommufd", 1, close_iommufd},           // iommufd
+    {"ioas_alloc", 2, ioas_alloc},                 // iommufd, flags
+    {"destroy_object", 2, destroy_object},         // iommufd, object
+    {"ioas_map", 7, ioas_map},                     // iommufd, ioas, flags, area, offset, length, iova
+    {"ioas_unmap", 4, ioas_unmap},                 // iommufd, ioas, iova, length
+    {"ioas_copy", 7, ioas_copy},                   // iommufd, flags, destination, source, length, iova, iova of source
+    {"ioas_iova_ranges", 3, ioas_iova_ranges},     // iommufd, ioas, room
+    {"ioas_allow_iovas", 4, ioas_allow_iovas},     // iommufd, ioas, first and last address
+    {"iommufd_option", 5, iommufd_option},         // iommufd, option, operation, object, value
+    {"vfio_ioas", 3, vfio_ioas},                   // iommufd, operation, ioas
+    {"hwpt_alloc", 4, hwpt_alloc},                 // iommufd, flags, object of a device, parent
+    {"open_device_file", 1, open_device_file},     // device: a function
+    {"bind_iommufd", 2, bind_iommufd},             // device, iommufd
+    {"attach_iommufd", 2, attach_iommufd},         // device, object
+    {"detach_iommufd", 1, detach_iommufd},         // device
 };
 
 // Reads the numbers of a line's "name=number"s.
@@ -691,6 +723,7 @@ static void prepare(const u64 *header) {
     for (int i = 0; i < FUNCTIONS; i++) {
         devices[i].fd = -1;
     }
+    prepare_iommufd();
     check(setrlimit(RLIMIT_MEMLOCK, &limit) == 0, "RLIMIT_MEMLOCK");
     if (!header[2]) {
         drop_ipc_lock();
@@ -768,10 +801,24 @@ static void add_probe(const char *definition) {
     close(fd);
 }
 
+// The stable kernel that the running one was made from: Ubuntu's own name of it does not say, a file does.
+static void read_stable_release(char *into, size_t size) {
+    struct utsname kernel;
+    FILE *signature = fopen("/proc/version_signature", "r");
+    check(uname(&kernel) == 0, "uname");
+    snprintf(into, size, "%s", kernel.release);
+    if (signature) {
+        char stable[64];
+        check(fscanf(signature, "%*s %*s %63s", stable) == 1, "/proc/version_signature");
+        fclose(signature);
+        snprintf(into, size, "%s", stable);
+    }
+}
+
 int main(void) {
     struct termios settings;
     struct utsname kernel;
-    char line[64];
+    char line[64], release[128];
     int port, disk;
     FILE *commands;
     size_t size;
@@ -801,7 +848,8 @@ int main(void) {
     size = archive_host();
     check(pwrite(disk, archive, ARCHIVE_SIZE, SEQUENCES_SIZE) == ARCHIVE_SIZE && fsync(disk) == 0, "archive");
     check(uname(&kernel) == 0, "uname");
-    fprintf(answers, "READY %zu %s %s\n", size, kernel.release, kernel.version);
+    read_stable_release(release, sizeof release);
+    fprintf(answers, "READY %zu %d %s %s\n", size, has_iommufd(), release, kernel.version);
     fflush(answers);
     while (fgets(line, sizeof line, commands)) {
         if (!strcmp(line, "run\n")) {

@@ -80,7 +80,7 @@ final class IntelIommu implements Iommu {
         List<@Nullable IntelUnit> byTable = new ArrayList<>();
         try {
             boolean optedOut = rules.hearsOptOut() && dmar.remappingOptOut();
-            addUnits(byTable, context, dmar.all(Drhd.class), scopes, optedOut);
+            addUnits(byTable, context, rules, dmar.all(Drhd.class), scopes, optedOut);
             IntelIommu iommu = new IntelIommu(context, rules, dmar, scopes, byTable);
             iommu.start();
             return iommu;
@@ -98,6 +98,7 @@ final class IntelIommu implements Iommu {
     private static void addUnits(
             List<@Nullable IntelUnit> byTable,
             VendorContext context,
+            IntelRules rules,
             List<Drhd> table,
             ScopeResolver scopes,
             boolean optedOut) {
@@ -114,7 +115,7 @@ final class IntelIommu implements Iommu {
                 IgnoredUnits.turnOff(IntelNames.unit(i), table.get(i), context);
                 byTable.add(null);
             } else {
-                byTable.add(IntelUnit.find(used++, IntelNames.unit(i), table.get(i), context));
+                byTable.add(IntelUnit.find(used++, IntelNames.unit(i), table.get(i), rules, context));
             }
         }
         if (used == 0) {

@@ -46,6 +46,7 @@ record IntelRules(
         boolean takesPasidFlag,
         boolean deliversPageRequests,
         boolean hearsOptOut,
+        boolean forgetsByOwnId,
         DirtyLeaves dirtyLeaves) {
 
     /** How a device that does not fit is refused. */
@@ -402,6 +403,18 @@ record IntelRules(
                             READ)
                     .since("7.3", true, READ, "1c677d8a2c3c")
                     .witnessedBy("IntelRulesTest#firmwareMayForbidRemappingSince73"),
+            ReleaseRule.of(
+                            "forgetsByOwnId",
+                            "A context entry of a bridge's id is invalidated by the id of the device itself, and stays "
+                                    + "in the unit's cache: a device behind a PCIe-to-PCI bridge goes on in the domain "
+                                    + "of its first request (intel_context_flush_present).",
+                            false,
+                            READ)
+                    .since("6.11", true, OBSERVED, "f90584f4beb8")
+                    .since("6.12.114", false, READ)
+                    .since("7.2.6", false, OBSERVED)
+                    .since("7.3", false, OBSERVED, "c54e4ae971b9")
+                    .witnessedBy("DeviceTablesTest#anEntryOfABridgesIdIsForgottenByTheDevicesOwnFrom611To72"),
             ReleaseRule.of(
                             "dirtyLeaves",
                             "What a large leaf that was written marks in a bitmap whose range begins behind its "

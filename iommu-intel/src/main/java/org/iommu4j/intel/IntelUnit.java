@@ -54,7 +54,8 @@ final class IntelUnit {
      * @throws IommuException ENODEV when its registers hold impossible values, EBUSY when another driver has them,
      *     ENOMEM
      */
-    static IntelUnit find(int index, String name, RemappingStructure.Drhd drhd, VendorContext context) {
+    static IntelUnit find(
+            int index, String name, RemappingStructure.Drhd drhd, IntelRules rules, VendorContext context) {
         RegisterWindow first = map(name, context, drhd.registerBase(), DmarRegisters.MINIMUM_SIZE);
         Capability cap = new Capability(first.read64(DmarRegisters.CAP));
         ExtendedCapability ecap = new ExtendedCapability(first.read64(DmarRegisters.ECAP));
@@ -77,7 +78,7 @@ final class IntelUnit {
                     (size + SystemMemory.FRAME_SIZE - 1) & -SystemMemory.FRAME_SIZE);
         }
         try {
-            return new IntelUnit(index, name, drhd.segment(), cap, ecap, window, context);
+            return new IntelUnit(index, name, drhd.segment(), cap, ecap, window, rules, context);
         } catch (RuntimeException e) {
             window.release();
             throw e;
@@ -91,6 +92,7 @@ final class IntelUnit {
             Capability cap,
             ExtendedCapability ecap,
             RegisterWindow window,
+            IntelRules rules,
             VendorContext context) {
         this.index = index;
         this.name = name;
@@ -125,7 +127,7 @@ final class IntelUnit {
         try {
             this.tables = scalable
                     ? new ScalableTables(name, cap.cachingMode(), memory, commands, caches)
-                    : new LegacyTables(name, cap.cachingMode(), memory, commands, caches);
+                    : new LegacyTables(name, cap.cachingMode(), rules.forgetsByOwnId(), memory, commands, caches);
         } catch (IommuException e) {
             freePageRequests();
             freeQueue();

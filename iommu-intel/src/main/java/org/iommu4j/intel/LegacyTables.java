@@ -15,6 +15,7 @@ final class LegacyTables implements DeviceTables {
 
     private final String unit;
     private final boolean cachingMode;
+    private final boolean forgetsByOwnId;
     private final TableMemory memory;
     private final UnitCommands commands;
     private final UnitCaches caches;
@@ -26,11 +27,19 @@ final class LegacyTables implements DeviceTables {
      *
      * @param unit the unit's name
      * @param cachingMode CAP.CM: whether the unit caches that entries are not present
+     * @param forgetsByOwnId whether entries of other ids are invalidated by the device's own ({@link IntelRules})
      * @throws IommuException ENOMEM
      */
-    LegacyTables(String unit, boolean cachingMode, TableMemory memory, UnitCommands commands, UnitCaches caches) {
+    LegacyTables(
+            String unit,
+            boolean cachingMode,
+            boolean forgetsByOwnId,
+            TableMemory memory,
+            UnitCommands commands,
+            UnitCaches caches) {
         this.unit = unit;
         this.cachingMode = cachingMode;
+        this.forgetsByOwnId = forgetsByOwnId;
         this.memory = memory;
         this.commands = commands;
         this.caches = caches;
@@ -115,7 +124,7 @@ final class LegacyTables implements DeviceTables {
             }
         }
         if (any) {
-            caches.forgetContexts(ids, requester.savedLow(), requester.savedHigh());
+            caches.forgetContexts(ids, forgetsByOwnId, requester.savedLow(), requester.savedHigh());
             caches.flushDevice(requester.tlb(), PasidEntry.NO_PASID, UnitCaches.ALL_FIRST, UnitCaches.ALL_LAST);
         }
     }

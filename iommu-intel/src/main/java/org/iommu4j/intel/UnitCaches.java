@@ -170,15 +170,22 @@ final class UnitCaches {
 
     // ---- legacy mode ---------------------------------------------------------------------------------------------
 
-    /** Invalidates context entries that were present: those whose old words have P. */
-    void forgetContexts(int[] aliases, long[] low, long[] high) {
+    /**
+     * Invalidates context entries that were present: those whose old words have P.
+     *
+     * @param aliases the requester ids, the device's own first
+     * @param byOwnId whether all are invalidated by that one
+     */
+    void forgetContexts(int[] aliases, boolean byOwnId, long[] low, long[] high) {
         synchronized (invalidator) {
             commands.checkUsable();
             // The IOTLB after the context cache; otherwise an old context entry could refill it.
             for (int i = 0; i < aliases.length; i++) {
                 if (ContextEntry.P.isSet(low[i])) {
                     invalidator.contextCache(
-                            InvalidationDescriptor.DEVICE, (int) ContextEntry.DID.get(high[i]), aliases[i]);
+                            InvalidationDescriptor.DEVICE,
+                            (int) ContextEntry.DID.get(high[i]),
+                            aliases[byOwnId ? 0 : i]);
                 }
             }
             finish();

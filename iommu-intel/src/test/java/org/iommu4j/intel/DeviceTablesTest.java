@@ -7,10 +7,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.util.List;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
+import org.iommu4j.LinuxRelease;
 import org.iommu4j.intel.reg.Capability;
 import org.iommu4j.intel.reg.DmarRegisters;
 import org.iommu4j.intel.reg.ExtendedCapability;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /**
  * Root, context and PASID tables over registers alone, without a unit; entries and descriptors are hex as the manual
@@ -58,7 +61,11 @@ class DeviceTablesTest {
         }
 
         LegacyTables legacy() {
-            return new LegacyTables("dmar0", cap.cachingMode(), memory, commands, caches);
+            return legacy(IntelRules.of(LinuxRelease.NEWEST));
+        }
+
+        LegacyTables legacy(IntelRules rules) {
+            return new LegacyTables("dmar0", cap.cachingMode(), rules.forgetsByOwnId(), memory, commands, caches);
         }
 
         ScalableTables scalable() {
@@ -168,6 +175,23 @@ class DeviceTablesTest {
         assertThat(floor.requests())
                 .as("context cache by id, then IOTLB, each with the entry's own domain")
                 .containsExactly("11000020031 0", "10000030031 0", "200e2 0", "300e2 0");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"6.10, 10000020031 0", "6.11, 11000020031 0", "7.2, 11000020031 0", "7.3, 10000020031 0"})
+    void anEntryOfABridgesIdIsForgottenByTheDevicesOwnFrom611To72(String release, String forgotten) {
+        Floor floor = new Floor(Bench.CAP, Bench.ECAP, false);
+        LegacyTables tables = floor.legacy(IntelRules.of(LinuxRelease.named(release)));
+        Requester requester = requester(0, false, 0x110, 0x100);
+        tables.prepare(requester);
+        tables.set(requester, NO_PASID, LEGACY, DOMAIN);
+        floor.requests();
+
+        tables.clear(requester, NO_PASID);
+
+        assertThat(floor.requests())
+                .as("the own entry, the bridge's, and the translations of the domain")
+                .containsExactly("11000020031 0", forgotten, "200e2 0");
     }
 
     @Test

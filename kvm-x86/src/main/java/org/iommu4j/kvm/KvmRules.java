@@ -6,7 +6,10 @@ import static org.iommu4j.release.Evidence.OBSERVED;
 import static org.iommu4j.release.Evidence.READ;
 
 import java.lang.invoke.MethodHandles;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 import org.iommu4j.DecisionSource;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.HardwareVirtualization;
@@ -29,7 +32,12 @@ record KvmRules(
         boolean recomputesOnFailedDelete,
         boolean takesDeviceFiles,
         boolean devicesEndWithTheirFiles,
-        boolean machinesAnswerDeviceControl) {
+        boolean machinesAnswerDeviceControl,
+        boolean maskKeepsOwnCpu,
+        boolean maskEmptiedWhilePinned,
+        boolean maskFollowsEveryLoad,
+        boolean flushesOnRegistration,
+        boolean wbinvdReachesAllCpus) {
     /** The name under which these rules are known. */
     static final String MODULE = "kvm";
 
@@ -103,7 +111,44 @@ record KvmRules(
                             false,
                             OBSERVED)
                     .since("6.4", true, INFERRED)
-                    .witnessedBy("KvmReleaseTest#aMachineAnswersForDeviceControlSince64"));
+                    .witnessedBy("KvmReleaseTest#aMachineAnswersForDeviceControlSince64"),
+            ReleaseRule.of(
+                            "maskKeepsOwnCpu",
+                            "After a WBINVD the mask of CPUs keeps the CPU that was flushed last, on which the vCPU "
+                                    + "runs on.",
+                            false,
+                            READ)
+                    .proposing(true)
+                    .witnessedBy("KvmCorrectionsTest#theCpuThatWasFlushedLastIsKept"),
+            ReleaseRule.of(
+                            "maskEmptiedWhilePinned",
+                            "A WBINVD empties the mask of CPUs while it is still bound to its CPU, so that a later load "
+                                    + "stays in the mask.",
+                            false,
+                            READ)
+                    .proposing(true)
+                    .witnessedBy("KvmCorrectionsTest#aLoadBetweenTheStepsOfAWbinvdIsKept"),
+            ReleaseRule.of(
+                            "maskFollowsEveryLoad",
+                            "Every load of a vCPU adds its CPU to the mask, also while DMA is coherent.",
+                            false,
+                            READ)
+                    .proposing(true)
+                    .witnessedBy("KvmCorrectionsTest#aLoadBeforeTheFirstDeviceIsRemembered"),
+            ReleaseRule.of(
+                            "flushesOnRegistration",
+                            "When DMA becomes non-coherent, the caches of all CPUs are written back and emptied.",
+                            false,
+                            READ)
+                    .proposing(true)
+                    .witnessedBy("KvmCorrectionsTest#theFirstDeviceHasAllCpusFlushed"),
+            ReleaseRule.of(
+                            "wbinvdReachesAllCpus",
+                            "A guest's WBINVD is executed on all CPUs of the host, and not on those of the mask alone.",
+                            false,
+                            READ)
+                    .proposing(true)
+                    .witnessedBy("KvmCorrectionsTest#aWbinvdReachesCpusOnWhichTheVcpuNeverWas"));
 
     /**
      * Returns the rules of a release.
@@ -111,11 +156,34 @@ record KvmRules(
      * @throws IllegalArgumentException when none are built for it
      */
     static KvmRules of(LinuxRelease release) {
+        return of(release, Set.of());
+    }
+
+    /**
+     * Returns the rules of a release with corrections that no release has.
+     *
+     * @throws IllegalArgumentException when none are built for it, or a correction is unknown
+     */
+    static KvmRules of(LinuxRelease release, Set<String> corrections) {
         if (!release.isKnown()) {
             throw new IllegalArgumentException(
                     "no KVM rules for Linux release '" + release + "'; known: " + LinuxRelease.known());
         }
-        return RuleRecords.of(MethodHandles.lookup(), KvmRules.class, RULES, release);
+        return RuleRecords.of(
+                MethodHandles.lookup(), KvmRules.class, corrections.isEmpty() ? RULES : corrected(corrections), release);
+    }
+
+    private static List<ReleaseRule<?>> corrected(Set<String> corrections) {
+        List<ReleaseRule<?>> rules = new ArrayList<>();
+        Set<String> unknown = new TreeSet<>(corrections);
+        for (ReleaseRule<?> rule : RULES) {
+            boolean asked = !rule.proposed().isEmpty() && unknown.remove(rule.name());
+            rules.add(asked ? rule.corrected() : rule);
+        }
+        if (!unknown.isEmpty()) {
+            throw new IllegalArgumentException("no rules " + unknown + " of KVM propose a correction");
+        }
+        return rules;
     }
 
     /** What decides about the type of a guest page; each names the rules that have a part in it. */

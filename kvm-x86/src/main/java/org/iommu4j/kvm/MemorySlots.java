@@ -134,6 +134,21 @@ final class MemorySlots {
         return ENTRY_TYPES[type - 1];
     }
 
+    /** Returns a page's byte: 0 while it has no entry, else 1 + its type's ordinal. */
+    int code(long guestAddress) {
+        Slot slot = slot(guestAddress);
+        return (byte) TYPES.getOpaque(slot.types, (int) ((guestAddress - slot.guestAddress) >>> PAGE_SHIFT));
+    }
+
+    /** Sets a page's byte. */
+    synchronized void restore(long guestAddress, int code) {
+        if (code < 0 || code > ENTRY_TYPES.length) {
+            throw new IllegalStateException("no entry has the code " + code);
+        }
+        Slot slot = slot(guestAddress);
+        TYPES.setOpaque(slot.types, (int) ((guestAddress - slot.guestAddress) >>> PAGE_SHIFT), (byte) code);
+    }
+
     /** Drops all entries: every page gets a new type at its next access. */
     synchronized void dropEntries() {
         for (Slot slot : slots) {

@@ -51,7 +51,7 @@ public final class VirtualMachine implements AutoCloseable {
      *     have neither VMX nor SVM, or the options state SVM without WBINVD interception
      */
     public VirtualMachine(ProcessMemory process, List<? extends Processor> processors, KvmOptions options) {
-        this(process, processors, options, KvmRules.of(options.release()));
+        this(process, processors, options, KvmRules.of(options.release(), options.corrections()));
     }
 
     /** Makes a machine under rules that need not be a known release's. */
@@ -190,6 +190,9 @@ public final class VirtualMachine implements AutoCloseable {
         registrations.incrementAndGet();
         if (noncoherentDma.incrementAndGet() == 1) {
             coherencyChanged();
+            if (rules.flushesOnRegistration()) {
+                processors.forEach(this::writeBackAndInvalidate);
+            }
         }
     }
 
@@ -327,6 +330,26 @@ public final class VirtualMachine implements AutoCloseable {
         return slots.type(guestAddress, fresh);
     }
 
+    /**
+     * Returns the entry of a guest page in the second-stage table, to be restored later: 0 when there is none, else 1 +
+     * the type's ordinal.
+     *
+     * @throws IommuException EFAULT when there is no memory
+     */
+    public int entryCode(long guestAddress) {
+        return slots.code(guestAddress);
+    }
+
+    /**
+     * Gives a guest page the entry that it had when {@link #entryCode} said so.
+     *
+     * @param code 0, or 1 + the type's ordinal
+     * @throws IommuException EFAULT when there is no memory
+     */
+    public void restoreEntry(long guestAddress, int code) {
+        slots.restore(guestAddress, code);
+    }
+
     void cachingChanged() {
         if (rules.dropsEntriesWhenCachingChanges(virtualization, options, noncoherentDma())) {
             slots.dropEntries();
@@ -349,6 +372,10 @@ public final class VirtualMachine implements AutoCloseable {
 
     Processor processor(int id) {
         return processors.get(id);
+    }
+
+    int cpus() {
+        return processors.size();
     }
 
     boolean isProcessor(Processor processor) {

@@ -423,6 +423,24 @@ class IommufdObjectsTest {
     }
 
     @Test
+    void nobodyIsChargedWhereTheProcessMayLockWhateverWasChosen() {
+        IommufdBench bench = new IommufdBench(IommufdBench.named("intel-sc"), "7.3", 16);
+        UserAccount account = new UserAccount(0);
+        Iommufd iommufd = Iommufd.open(
+                bench.options, new IommufdUser(bench.process, account, Set.of(IommufdUser.Capability.values())));
+        iommufd.optionSet(Iommufd.OPTION_RLIMIT_MODE, 0, 1);
+        VfioDeviceFile file = bench.file(bench.first);
+        file.bind(iommufd);
+        int ioas = iommufd.ioasAlloc(0);
+        file.attach(ioas);
+        map(iommufd, ioas, 4);
+
+        assertThat(bench.process.pinned()).isEqualTo(4);
+        assertThat(bench.process.charged()).isZero();
+        assertThat(account.charged()).isZero();
+    }
+
+    @Test
     void anotherProcessTakesFilesOver() {
         IommufdBench bench = new IommufdBench(IommufdBench.named("intel-sc"), "7.3", 16);
         Iommufd iommufd = bench.open();

@@ -28,8 +28,8 @@ class KvmReplayTest {
 
         program.run();
 
-        Comparison comparison = Comparison.of(
-                WbinvdTrace.normalized(transcript.lines()), program.lines(), KvmProgram.OUTSIDE);
+        Comparison comparison =
+                Comparison.of(WbinvdTrace.normalized(transcript.lines()), program.lines(), KvmProgram.OUTSIDE);
         System.out.printf(
                 "kvm %s: %s; loads between the steps of a WBINVD: %d%n",
                 transcript, comparison, program.secondWindows());
@@ -47,11 +47,12 @@ class KvmReplayTest {
                 .dropWhile(line -> !line.text().startsWith("-- T"))
                 .toList();
 
-        assertThat(WbinvdTrace.tests(lines)).hasSizeGreaterThan(15).allSatisfy(test -> assertThat(
-                        WbinvdTrace.summary(test))
-                .isEqualTo(WbinvdTrace.normalized(test).stream()
-                        .map(TranscriptLine::text)
-                        .filter(text -> text.startsWith("SEEN "))
-                        .toList()));
+        assertThat(WbinvdTrace.tests(lines))
+                .hasSizeGreaterThan(15)
+                .allSatisfy(test -> assertThat(WbinvdTrace.summary(test))
+                        .isEqualTo(WbinvdTrace.normalized(test).stream()
+                                .map(TranscriptLine::text)
+                                .filter(text -> text.startsWith("SEEN "))
+                                .toList()));
     }
 }

@@ -55,7 +55,7 @@ final class LiveKernel implements AutoCloseable {
             Stream.of("0000:00:09.0", "0000:00:0c.1").map(PciAddress::parse).toList();
 
     /** The first function behind a bridge. */
-    private static final int BEHIND_BRIDGE = 5;
+    static final int BEHIND_BRIDGE = 5;
 
     private static final String KERNEL = "iommu4j.kernel";
     private static final String REQUIRED = "iommu4j.kernel.required";
@@ -79,6 +79,7 @@ final class LiveKernel implements AutoCloseable {
     private final SocketChannel port;
     private final BlockingQueue<String> lines = new LinkedBlockingQueue<>();
     private final LinuxRelease release;
+    private final boolean iommufd;
     private final Path capture;
 
     private LiveKernel(Qemu qemu, Path directory, Process shell, SocketChannel port) throws IOException {
@@ -89,8 +90,9 @@ final class LiveKernel implements AutoCloseable {
         Thread reader = new Thread(this::readLines, "kernel's answers");
         reader.setDaemon(true);
         reader.start();
-        String[] ready = await("READY ", BOOT_SECONDS).split(" ", 4);
-        release = Transcript.release(ready[3], ready[2]);
+        String[] ready = await("READY ", BOOT_SECONDS).split(" ", 5);
+        iommufd = ready[2].equals("1");
+        release = Transcript.release(ready[4], ready[3]);
         capture = directory.resolve("capture.tar");
         try (RandomAccessFile disk = disk("r")) {
             byte[] archive = new byte[Integer.parseInt(ready[1])];
@@ -108,8 +110,8 @@ final class LiveKernel implements AutoCloseable {
     }
 
     /**
-     * Boots a kernel in the first QEMU, again where that fails: under emulation kernels stumble over their timers. Where
-     * there is no kernel or no QEMU the test is skipped, or fails where they are required.
+     * Boots a kernel in the first QEMU, again where that fails: under emulation kernels stumble over their timers.
+     * Where there is no kernel or no QEMU the test is skipped, or fails where they are required.
      *
      * @param folder what {@code src/test/agent/prepare} made
      * @param cpus how many the machine has
@@ -133,6 +135,17 @@ final class LiveKernel implements AutoCloseable {
                     throw failed;
                 }
             }
+        }
+    }
+
+    /** Returns whether a kernel's configuration lies in its folder, and an option is not set in it. */
+    static boolean isKnownToLack(Path folder, String option) {
+        try {
+            Path configuration = folder.resolve("config");
+            return Files.exists(configuration)
+                    && Files.readAllLines(configuration).stream().noneMatch(line -> line.startsWith(option + "="));
+        } catch (IOException e) {
+            throw new UncheckedIOException("can't read the configuration in " + folder, e);
         }
     }
 
@@ -272,14 +285,9 @@ final class LiveKernel implements AutoCloseable {
         return release;
     }
 
-    /**
-     * Returns how many of the functions behave as their driver means: those behind a bridge do not where the driver
-     * forgets to invalidate the context entry of the bridge's id, which is theirs; an old one of an earlier process
-     * remains in the unit. Source: {@code intel_context_flush_present} of 6.11, corrected in 7.3 (c54e4ae971b9).
-     */
-    int usableFunctions() {
-        boolean forgets = release.isAtLeast(6, 11) && !release.isAtLeast(7, 3);
-        return forgets ? BEHIND_BRIDGE : FUNCTIONS.size();
+    /** Returns whether the kernel has iommufd. */
+    boolean hasIommufd() {
+        return iommufd;
     }
 
     /** Returns the capture that the guest made of itself. */

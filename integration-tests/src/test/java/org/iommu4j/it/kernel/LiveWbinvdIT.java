@@ -75,8 +75,9 @@ class LiveWbinvdIT {
             // As in the transcripts: a load between the two steps of a WBINVD is the exception.
             assertThat(secondWindows).isLessThanOrEqualTo(1);
             assertThat(theirs).anySatisfy(LiveWbinvdIT::missesTheFirstCpu);
-            assertThat(theirs).noneMatch(line -> line.text().contains("no emulated WBINVD")
-                    || line.text().contains("no host WBINVD"));
+            assertThat(theirs)
+                    .noneMatch(line -> line.text().contains("no emulated WBINVD")
+                            || line.text().contains("no host WBINVD"));
             assertThat(kernel.complaints()).isEmpty();
         }
     }

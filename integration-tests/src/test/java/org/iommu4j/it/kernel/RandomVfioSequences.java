@@ -41,6 +41,7 @@ final class RandomVfioSequences {
 
     private final Random random;
     private final int functions;
+    private final int functionsForDma;
     private final List<VfioCall> calls = new ArrayList<>();
 
     /** Addresses and sizes of the mappings that were asked for. */
@@ -52,10 +53,12 @@ final class RandomVfioSequences {
      * Makes sequences.
      *
      * @param functions how many functions the agent has
+     * @param functionsForDma how many of them, from the first on, do DMA
      */
-    RandomVfioSequences(Random random, int functions) {
+    RandomVfioSequences(Random random, int functions, int functionsForDma) {
         this.random = random;
         this.functions = functions;
+        this.functionsForDma = functionsForDma;
     }
 
     /** Returns the next sequence, of up to {@code most} calls. */
@@ -105,7 +108,10 @@ final class RandomVfioSequences {
         } else if (kind < 52) {
             addUnmap();
         } else if (kind < 62) {
-            add(Kind.DMA, device(), dmaAddress(), dmaAddress());
+            int device = device();
+            if (device < functionsForDma) {
+                add(Kind.DMA, device, dmaAddress(), dmaAddress());
+            }
         } else if (kind < 67) {
             int flags = chance(90) ? 1 << random.nextInt(3) : random.nextInt(8);
             add(Kind.DIRTY_PAGES, container(), flags, iova(), size(), bitmapPage(), bitmapBytes());

@@ -68,6 +68,11 @@ final class SimulatedVfio {
     private final UserProcess process;
     private final IommuCore core;
     private final Vfio vfio;
+    private final SimulatedIommufd iommufd;
+
+    /** The devices that do DMA through their own files, with their configuration space. */
+    private final Map<Long, ConfigSpace> bound = new HashMap<>();
+
     private final Map<Long, VfioContainer> containers = new HashMap<>();
     private final Map<Long, VfioGroup> groups = new HashMap<>();
     private final Map<Long, OpenDevice> devices = new HashMap<>();
@@ -110,8 +115,10 @@ final class SimulatedVfio {
         }
         this.release = release;
         vfio = new Vfio(core, VfioOptions.DEFAULT.withRelease(release));
-        functions.forEach(vfio::register);
+        List<VfioDevice> registered = functions.stream().map(vfio::register).toList();
         process = machine.newProcess(sequence.limit() / PAGE, sequence.capIpcLock());
+        iommufd = new SimulatedIommufd(
+                vfio, registered, release, process, sequence.limit() / PAGE, sequence.capIpcLock());
         for (int area = 0; area < AREA_PAGES.length; area++) {
             mapPages(area, 0, AREA_PAGES[area], area != READ_ONLY_AREA);
         }
@@ -135,6 +142,7 @@ final class SimulatedVfio {
     void exit() {
         List.copyOf(kvmVfios.keySet()).forEach(this::closeKvmVfio);
         List.copyOf(devices.keySet()).forEach(this::closeDevice);
+        iommufd.exit();
         groups.values().forEach(VfioGroup::close);
         heldGroups.forEach(VfioGroup::close);
         containers.values().forEach(VfioContainer::close);
@@ -150,14 +158,9 @@ final class SimulatedVfio {
             return perform(call, outputs) + " 0" + outputs;
         } catch (IommuException refusal) {
             return "-1 " + refusal.errno().name();
-        } catch (Skipped skipped) {
+        } catch (SimulatedIommufd.Skipped skipped) {
             return "skipped";
         }
-    }
-
-    /** The agent makes no call either. */
-    private static final class Skipped extends RuntimeException {
-        private static final long serialVersionUID = 1;
     }
 
     private int perform(VfioCall call, StringBuilder out) {
@@ -181,7 +184,7 @@ final class SimulatedVfio {
                         .map(new DmaMap(
                                 call.number(6),
                                 call.number(5),
-                                address(call.argument(1), call.argument(2)),
+                                VfioCall.address(call.argument(1), call.argument(2)),
                                 call.argument(3),
                                 call.argument(4))));
             case UNMAP_DMA -> done(() -> unmap(container(first), call, out));
@@ -199,7 +202,27 @@ final class SimulatedVfio {
             case CLOSE_KVM_VFIO -> done(() -> closeKvmVfio(first));
             case ADD_FILE -> done(() -> addFile(kvmVfio(first), group(call.argument(1))));
             case DELETE_FILE -> done(() -> deleteFile(kvmVfio(first), group(call.argument(1))));
+            case PINNED -> done(() -> field(out, "pages", process.pinned()));
+            case ADD_DEVICE_FILE -> done(() -> setDeviceFile(kvmVfio(first), KvmVfioDevice.ADD, call.argument(1)));
+            case DELETE_DEVICE_FILE ->
+                done(() -> setDeviceFile(kvmVfio(first), KvmVfioDevice.DELETE, call.argument(1)));
             case NONCOHERENT -> done(() -> field(out, "count", noncoherent()));
+            case OPEN_DEVICE_FILE -> done(() -> openDeviceFile(call, out));
+            case BIND_IOMMUFD -> done(() -> bind(call, out));
+            case OPEN_IOMMUFD,
+                    CLOSE_IOMMUFD,
+                    IOAS_ALLOC,
+                    DESTROY_OBJECT,
+                    IOAS_MAP,
+                    IOAS_UNMAP,
+                    IOAS_COPY,
+                    IOAS_IOVA_RANGES,
+                    IOAS_ALLOW_IOVAS,
+                    IOMMUFD_OPTION,
+                    VFIO_IOAS,
+                    HWPT_ALLOC,
+                    ATTACH_IOMMUFD,
+                    DETACH_IOMMUFD -> done(() -> iommufd.perform(call, out));
         };
     }
 
@@ -212,22 +235,18 @@ final class SimulatedVfio {
         out.append(' ').append(name).append('=').append(hex(value));
     }
 
-    private static IommuException noFile() {
-        return new IommuException(Errno.EBADF, "the number is of no file");
-    }
-
     // ---- files -----------------------------------------------------------------------------------------------------
 
     private VfioContainer container(long slot) {
-        return Optional.ofNullable(containers.get(slot)).orElseThrow(SimulatedVfio::noFile);
+        return Optional.ofNullable(containers.get(slot)).orElseThrow(SimulatedIommufd::noFile);
     }
 
     private VfioGroup group(long slot) {
-        return Optional.ofNullable(groups.get(slot)).orElseThrow(SimulatedVfio::noFile);
+        return Optional.ofNullable(groups.get(slot)).orElseThrow(SimulatedIommufd::noFile);
     }
 
     private OpenDevice device(long slot) {
-        return Optional.ofNullable(devices.get(slot)).orElseThrow(SimulatedVfio::noFile);
+        return Optional.ofNullable(devices.get(slot)).orElseThrow(SimulatedIommufd::noFile);
     }
 
     private @Nullable Object file(int number) {
@@ -236,7 +255,7 @@ final class SimulatedVfio {
 
     private void openContainer(long slot) {
         if (containers.containsKey(slot)) {
-            throw new Skipped();
+            throw new SimulatedIommufd.Skipped();
         }
         containers.put(slot, vfio.openContainer(process));
     }
@@ -259,22 +278,58 @@ final class SimulatedVfio {
         groups.remove(slot);
     }
 
+    private boolean isOpen(long slot) {
+        return devices.containsKey(slot) || iommufd.isOpen(slot);
+    }
+
     private void openDevice(long group, long slot, StringBuilder out) {
-        if (devices.containsKey(slot)) {
-            throw new Skipped();
+        if (isOpen(slot)) {
+            throw new SimulatedIommufd.Skipped();
         }
         VfioDevice device = group(group).openDevice(functions.get((int) slot));
+        devices.put(slot, new OpenDevice(group(group), device, start(device, out)));
+    }
+
+    private void openDeviceFile(VfioCall call, StringBuilder out) {
+        if (isOpen(call.argument(0))) {
+            throw new SimulatedIommufd.Skipped();
+        }
+        iommufd.perform(call, out);
+    }
+
+    private void bind(VfioCall call, StringBuilder out) {
+        iommufd.perform(call, out);
+        long slot = call.argument(0);
+        bound.put(slot, start(iommufd.deviceFile(slot).device(), out));
+    }
+
+    /** Makes a device do DMA. */
+    private static ConfigSpace start(VfioDevice device, StringBuilder out) {
         ConfigSpace config = device.config();
-        devices.put(slot, new OpenDevice(group(group), device, config));
         int command = config.read(COMMAND, 2);
         field(out, "command", command);
         config.write(COMMAND, 2, command | MEMORY | BUS_MASTER);
+        return config;
     }
 
     private void closeDevice(long slot) {
+        if (iommufd.isOpen(slot)) {
+            bound.remove(slot);
+            iommufd.closeDevice(slot);
+            return;
+        }
         OpenDevice open = device(slot);
         devices.remove(slot);
         open.group().closeDevice(open.device());
+    }
+
+    /** Returns the configuration space of a device that can do DMA. */
+    private ConfigSpace configOf(long slot) {
+        ConfigSpace config = devices.containsKey(slot) ? device(slot).config() : bound.get(slot);
+        if (config == null) {
+            throw new SimulatedIommufd.Skipped();
+        }
+        return config;
     }
 
     /** Files that nothing holds any more vanish: groups first, since they hold containers. */
@@ -354,10 +409,7 @@ final class SimulatedVfio {
     }
 
     private void busMaster(long slot, int on, StringBuilder out) {
-        if (!devices.containsKey(slot)) {
-            throw new Skipped();
-        }
-        ConfigSpace config = device(slot).config();
+        ConfigSpace config = configOf(slot);
         config.write(COMMAND, 2, MEMORY | (on == 0 ? 0 : BUS_MASTER));
         field(out, "command", config.read(COMMAND, 2));
     }
@@ -366,21 +418,21 @@ final class SimulatedVfio {
 
     private void openMachine(long slot) {
         if (virtualMachines.containsKey(slot)) {
-            throw new Skipped();
+            throw new SimulatedIommufd.Skipped();
         }
         virtualMachines.put(
                 slot, new VirtualMachine(process, machine.processors(), KvmOptions.DEFAULT.withRelease(release)));
     }
 
     private void createKvmVfio(long slot) {
-        VirtualMachine owner = Optional.ofNullable(virtualMachines.get(slot)).orElseThrow(SimulatedVfio::noFile);
+        VirtualMachine owner = Optional.ofNullable(virtualMachines.get(slot)).orElseThrow(SimulatedIommufd::noFile);
         KvmVfioDevice made = owner.createVfioDevice();
         kvmVfios.put(slot, made);
         kvmFiles.put(made, new HashSet<>());
     }
 
     private KvmVfioDevice kvmVfio(long slot) {
-        return Optional.ofNullable(kvmVfios.get(slot)).orElseThrow(SimulatedVfio::noFile);
+        return Optional.ofNullable(kvmVfios.get(slot)).orElseThrow(SimulatedIommufd::noFile);
     }
 
     private void closeKvmVfio(long slot) {
@@ -400,6 +452,10 @@ final class SimulatedVfio {
         kvmFiles.get(device).remove(group);
     }
 
+    private void setDeviceFile(KvmVfioDevice device, long attribute, long slot) {
+        device.setAttribute(KvmVfioDevice.FILES, attribute, new KvmVfioDevice.FileNumber(iommufd.deviceFile(slot)));
+    }
+
     private int noncoherent() {
         return virtualMachines.values().stream()
                 .mapToInt(VirtualMachine::noncoherentDmaCount)
@@ -408,27 +464,23 @@ final class SimulatedVfio {
 
     // ---- memory and DMA --------------------------------------------------------------------------------------------
 
-    private static long address(long area, long offset) {
-        return area == VfioCall.ABSOLUTE ? offset : ((area + 1) << 44) + offset;
-    }
-
     private void mapPages(long area, int page, int count, boolean writable) {
         unmapPages(area, page, count);
-        process.allocate(address(area, page * PAGE), count, writable);
+        process.allocate(VfioCall.address(area, page * PAGE), count, writable);
         for (int i = page; i < page + count; i++) {
             long[] words = new long[WORDS];
-            long frame = process.translate(address(area, i * PAGE));
+            long frame = process.translate(VfioCall.address(area, i * PAGE));
             for (int word = 0; word < WORDS; word++) {
                 words[word] = (area + 1) << 48 | (long) i << 16 | word;
                 memory.store(frame + 8L * word, words[word]);
             }
-            seen.put(address(area, i * PAGE), words);
+            seen.put(VfioCall.address(area, i * PAGE), words);
         }
     }
 
     private void unmapPages(long area, int page, int count) {
         for (int i = page; i < page + count; i++) {
-            long at = address(area, i * PAGE);
+            long at = VfioCall.address(area, i * PAGE);
             if (process.translate(at) != ProcessMemory.UNMAPPED) {
                 process.free(at, 1);
                 seen.remove(at);
@@ -437,9 +489,7 @@ final class SimulatedVfio {
     }
 
     private void dma(long slot, long from, long to, StringBuilder out) {
-        if (!devices.containsKey(slot)) {
-            throw new Skipped();
-        }
+        configOf(slot);
         Endpoint edu = machine.endpoint(functions.get((int) slot));
         long[] buffer = new long[2];
         for (int i = 0; i < buffer.length; i++) {

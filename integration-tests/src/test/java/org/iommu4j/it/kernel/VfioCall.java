@@ -46,12 +46,31 @@ record VfioCall(Kind kind, List<Long> arguments) {
         MAP_MEMORY("area", "page", "count", "protection"),
         UNMAP_MEMORY("area", "page", "count"),
         LOCKED,
+        PINNED,
         OPEN_MACHINE("machine"),
         CREATE_KVM_VFIO("machine"),
         CLOSE_KVM_VFIO("machine"),
         ADD_FILE("machine", "group"),
         DELETE_FILE("machine", "group"),
-        NONCOHERENT;
+        ADD_DEVICE_FILE("machine", "device"),
+        DELETE_DEVICE_FILE("machine", "device"),
+        NONCOHERENT,
+        OPEN_IOMMUFD("iommufd"),
+        CLOSE_IOMMUFD("iommufd"),
+        IOAS_ALLOC("iommufd", "flags"),
+        DESTROY_OBJECT("iommufd", "object"),
+        IOAS_MAP("iommufd", "ioas", "flags", "area", "offset", "length", "iova"),
+        IOAS_UNMAP("iommufd", "ioas", "iova", "length"),
+        IOAS_COPY("iommufd", "flags", "destination", "source", "length", "iova", "from"),
+        IOAS_IOVA_RANGES("iommufd", "ioas", "room"),
+        IOAS_ALLOW_IOVAS("iommufd", "ioas", "first", "last"),
+        IOMMUFD_OPTION("iommufd", "option", "operation", "object", "value"),
+        VFIO_IOAS("iommufd", "operation", "ioas"),
+        HWPT_ALLOC("iommufd", "flags", "device", "parent"),
+        OPEN_DEVICE_FILE("device"),
+        BIND_IOMMUFD("device", "iommufd"),
+        ATTACH_IOMMUFD("device", "object"),
+        DETACH_IOMMUFD("device");
 
         @SuppressWarnings("ImmutableEnumChecker") // the list is
         private final List<String> parameters;
@@ -70,6 +89,11 @@ record VfioCall(Kind kind, List<Long> arguments) {
 
     static VfioCall of(Kind kind, long... arguments) {
         return new VfioCall(kind, Arrays.stream(arguments).boxed().toList());
+    }
+
+    /** Returns the address of an offset into an area of a sequence's memory. */
+    static long address(long area, long offset) {
+        return area == ABSOLUTE ? offset : ((area + 1) << 44) + offset;
     }
 
     /** Returns an argument. */

@@ -48,11 +48,11 @@ enum Accounting {
 
     abstract void uncharge(IommufdUser user, long pages);
 
-    /** Returns who is charged for pages that a process maps now. Source: {@code iopt_alloc_pages}. */
+    /**
+     * Returns who is charged for pages that a process maps now: nobody where it has CAP_IPC_LOCK, whatever the file's
+     * option says. Source: {@code iopt_alloc_pages}.
+     */
     Accounting of(IommufdUser user) {
-        if (this == PROCESS) {
-            return PROCESS;
-        }
         return user.may(IommufdUser.Capability.IPC_LOCK) ? NONE : this;
     }
 }

@@ -163,9 +163,24 @@ final class References {
                 }
             }
         }
+        return step;
+    }
+
+    /** Checks a step against those that were written before it. */
+    Step followed(Step step, Node at) {
         checkWbinvd(step, at);
         follow(step, at);
         return step;
+    }
+
+    void checkVcpu(String name, Node at) {
+        require(name, Kind.VCPU, at);
+    }
+
+    void checkMemory(String name, Node at) {
+        if (!memory.containsKey(name)) {
+            throw yaml.unknown(at, "no memory '" + name + "'; known: " + String.join(", ", memory.keySet()));
+        }
     }
 
     private void require(String name, Kind kind, Node at) {
@@ -185,9 +200,10 @@ final class References {
     }
 
     private void checkMemory(Step step, String name, Node at) {
+        checkMemory(name, at);
         Memory page = memory.get(name);
         if (page == null) {
-            throw yaml.unknown(at, "no memory '" + name + "'; known: " + String.join(", ", memory.keySet()));
+            throw new IllegalStateException("memory " + name + " was not checked");
         }
         Actor owner = actors.get(page.owner());
         Actor actor = actors.get(step.actor());

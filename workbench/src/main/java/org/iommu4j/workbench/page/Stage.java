@@ -43,7 +43,7 @@ import org.iommu4j.workbench.scenario.UnexpectedFaultException;
  * <p>First processes get their memory, then kernel drivers, kernel users' domains and virtual machines with their
  * devices are set up, in the order in which the page has them; vCPUs enter the guest. Then the steps follow.
  */
-final class Stage {
+public final class Stage {
     private static final int PAGE = 4096;
 
     private static final String VMM = "vmm";
@@ -61,7 +61,7 @@ final class Stage {
      * @param physical its physical address; it stays there
      * @param iova its address for devices that reach it
      */
-    private record Place(int number, long physical, long iova) {}
+    public record Place(int number, long physical, long iova) {}
 
     private final Page page;
     private final Scenario scenario;
@@ -86,7 +86,8 @@ final class Stage {
     private boolean hasDma;
     private int given;
 
-    Stage(Page page, Scenario scenario) {
+    /** Makes one on which nobody acts yet. */
+    public Stage(Page page, Scenario scenario) {
         this.page = page;
         this.scenario = scenario;
         machine = scenario.machine();
@@ -124,7 +125,13 @@ final class Stage {
 
     // Setting up.
 
-    private void setUp() {
+    /**
+     * Gives the actors their memory, drivers, domains and virtual machines, once; vCPUs enter their guests.
+     *
+     * @throws NotApplicableException when the machine or the release lacks what the page needs
+     * @throws IommuException when the system refuses
+     */
+    public void setUp() {
         checkCpus();
         page.actors().forEach((name, actor) -> {
             if (actor instanceof Actor.Device device) {
@@ -399,7 +406,13 @@ final class Stage {
 
     // Steps.
 
-    private void act(Step step) {
+    /**
+     * Does a step, of which the references were checked.
+     *
+     * @throws IllegalArgumentException when the step asks for what is not there now
+     * @throws IommuException when the system refuses
+     */
+    public void act(Step step) {
         switch (step.verb()) {
             case STORE -> store(step);
             case LOAD -> load(step);
@@ -523,12 +536,31 @@ final class Stage {
         scenario.note("the VMM turns quirk " + quirk + " off");
     }
 
-    private GuestCpu vcpu(String name) {
+    /** Returns a vCPU by its name in the page. */
+    public GuestCpu vcpu(String name) {
         return present(vcpus, name);
     }
 
-    private Endpoint endpoint(String device) {
+    /** Returns a device by its name in the page. */
+    public Endpoint endpoint(String device) {
         return machine.endpoint(device(device));
+    }
+
+    /** Returns a virtual machine by its name in the page. */
+    public AssignedGuest virtualMachine(String name) {
+        return guest(name);
+    }
+
+    /** Returns where a page of memory is. */
+    public Place place(String memory) {
+        return present(places, memory);
+    }
+
+    /** Returns whether somebody uses a device now: a virtual machine, a driver of the kernel's, or a domain. */
+    public boolean isUsed(String device) {
+        return users.containsKey(device)
+                || (page.actors().get(device) instanceof Actor.Device its
+                        && (its.driver() == Actor.Driver.KERNEL || its.in() != null));
     }
 
     private boolean noSnoop(Step step) {

@@ -200,6 +200,17 @@ public enum Verb {
         return Optional.of(List.of(arguments));
     }
 
+    /** Returns the form with words for those in capitals. */
+    String words(List<String> arguments) {
+        StringBuilder words = new StringBuilder();
+        int next = 0;
+        for (String word : form.split(" ", -1)) {
+            words.append(words.length() == 0 ? "" : " ");
+            words.append(Hole.of(word).isPresent() ? arguments.get(next++) : word);
+        }
+        return words.toString();
+    }
+
     /** Returns the forms that a kind of actor knows, for messages. */
     static String formsOf(Kind kind) {
         return Arrays.stream(values())

@@ -80,6 +80,18 @@ public final class CaseRunner {
         }
     }
 
+    /**
+     * Makes a fresh machine with its drivers open, on which a case can be set up. Its trace is off.
+     *
+     * @throws IllegalArgumentException as {@link #run(Case, MachineDescription, Kernel, List)}
+     * @throws NotApplicableException when the machine or the release lacks what the case needs
+     */
+    public Scenario open(Case story, MachineDescription description, Kernel kernel) {
+        Machine machine = machines.create(description);
+        checkDrivers(machine, description, kernel.release());
+        return prepare(story, machine, description.name(), kernel, List.of());
+    }
+
     private void checkDrivers(Machine machine, MachineDescription description, LinuxRelease release) {
         if (description.units().isEmpty()) {
             throw new NotApplicableException(

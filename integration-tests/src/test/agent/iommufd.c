@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+// The calls of a sequence to iommufd, and to the devices' own files. Objects are named by the numbers that the kernel
+// gave them. Headers of older systems know none of these calls: structures and numbers are written out.
+#define _GNU_SOURCE
+#include "agent.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <linux/vfio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define CALL(number) _IO(VFIO_TYPE, number)
+#define DESTROY CALL(0x80)
+#define IOAS_ALLOC CALL(0x81)
+#define IOAS_ALLOW_IOVAS CALL(0x82)
+#define IOAS_COPY CALL(0x83)
+#define IOAS_IOVA_RANGES CALL(0x84)
+#define IOAS_MAP CALL(0x85)
+#define IOAS_UNMAP CALL(0x86)
+#define OPTION CALL(0x87)
+#define VFIO_IOAS CALL(0x88)
+#define HWPT_ALLOC CALL(0x89)
+#define BIND_IOMMUFD CALL(VFIO_BASE + 18)
+#define ATTACH_IOMMUFD_PT CALL(VFIO_BASE + 19)
+#define DETACH_IOMMUFD_PT CALL(VFIO_BASE + 20)
+
+#define FILES 2
+#define RANGES 16
+
+static int files[FILES];
+
+int has_iommufd(void) {
+    return access("/dev/iommu", F_OK) == 0;
+}
+
+void prepare_iommufd(void) {
+    memset(files, -1, sizeof files);
+}
+
+void open_iommufd(const u64 *a) {
+    if (files[a[0]] >= 0) {
+        skipped();
+        return;
+    }
+    files[a[0]] = open("/dev/iommu", O_RDWR);
+    result(files[a[0]] < 0 ? -1 : 0);
+}
+
+void close_iommufd(const u64 *a) {
+    int fd = files[a[0]];
+    files[a[0]] = -1;
+    result(close(fd));
+}
+
+void ioas_alloc(const u64 *a) {
+    struct {
+        u32 size, flags, id;
+    } alloc = {sizeof alloc, a[1], 0};
+    if (result(ioctl(files[a[0]], IOAS_ALLOC, &alloc)) == 0) {
+        field("id", alloc.id);
+    }
+}
+
+void destroy_object(const u64 *a) {
+    struct {
+        u32 size, id;
+    } argument = {sizeof argument, a[1]};
+    result(ioctl(files[a[0]], DESTROY, &argument));
+}
+
+void ioas_map(const u64 *a) {
+    struct {
+        u32 size, flags, ioas, reserved;
+        u64 address, length, iova;
+    } map = {sizeof map, a[2], a[1], 0, address(a[3], a[4]), a[5], a[6]};
+    if (result(ioctl(files[a[0]], IOAS_MAP, &map)) == 0) {
+        field("iova", map.iova);
+    }
+}
+
+void ioas_unmap(const u64 *a) {
+    struct {
+        u32 size, ioas;
+        u64 iova, length;
+    } unmap = {sizeof unmap, a[1], a[2], a[3]};
+    if (result(ioctl(files[a[0]], IOAS_UNMAP, &unmap)) == 0) {
+        field("length", unmap.length);
+    }
+}
+
+void ioas_copy(const u64 *a) {
+    struct {
+        u32 size, flags, destination, source;
+        u64 length, iova, from;
+    } copy = {sizeof copy, a[1], a[2], a[3], a[4], a[5], a[6]};
+    if (result(ioctl(files[a[0]], IOAS_COPY, &copy)) == 0) {
+        field("iova", copy.iova);
+    }
+}
+
+void ioas_iova_ranges(const u64 *a) {
+    u64 bounds[2 * RANGES];
+    struct {
+        u32 size, ioas, count, reserved;
+        u64 bounds, alignment;
+    } ranges = {sizeof ranges, a[1], a[2], 0, (uintptr_t) bounds, 0};
+    int value;
+    check(a[2] <= RANGES, "room for ranges");
+    value = result(ioctl(files[a[0]], IOAS_IOVA_RANGES, &ranges));
+    if (value == 0) {
+        field("alignment", ranges.alignment);
+        for (u32 i = 0; i < ranges.count; i++) {
+            fprintf(answers, " range=%#llx-%#llx", (unsigned long long) bounds[2 * i],
+                    (unsigned long long) bounds[2 * i + 1]);
+        }
+    }
+}
+
+void ioas_allow_iovas(const u64 *a) {
+    u64 bounds[2] = {a[2], a[3]};
+    struct {
+        u32 size, ioas, count, reserved;
+        u64 bounds;
+    } allow = {sizeof allow, a[1], 1, 0, (uintptr_t) bounds};
+    result(ioctl(files[a[0]], IOAS_ALLOW_IOVAS, &allow));
+}
+
+// Operation 0 sets, 1 gets.
+void iommufd_option(const u64 *a) {
+    struct {
+        u32 size, option;
+        uint16_t operation, reserved;
+        u32 object;
+        u64 value;
+    } option = {sizeof option, a[1], a[2], 0, a[3], a[4]};
+    if (result(ioctl(files[a[0]], OPTION, &option)) == 0) {
+        field("value", option.value);
+    }
+}
+
+// Operation 0 gets, 1 sets, 2 clears.
+void vfio_ioas(const u64 *a) {
+    struct {
+        u32 size, ioas;
+        uint16_t operation, reserved;
+    } argument = {sizeof argument, a[2], a[1], 0};
+    if (result(ioctl(files[a[0]], VFIO_IOAS, &argument)) == 0 && a[1] == 0) {
+        field("id", argument.ioas);
+    }
+}
+
+void hwpt_alloc(const u64 *a) {
+    struct {
+        u32 size, flags, device, parent, id, reserved, type, length;
+        u64 data;
+    } alloc = {.size = sizeof alloc, .flags = a[1], .device = a[2], .parent = a[3]};
+    if (result(ioctl(files[a[0]], HWPT_ALLOC, &alloc)) == 0) {
+        field("id", alloc.id);
+    }
+}
+
+// ---- the devices' own files -----------------------------------------------------------------------------------------
+
+void open_device_file(const u64 *a) {
+    struct device *device = &devices[a[0]];
+    char pattern[128];
+    glob_t found;
+    if (device->fd >= 0) {
+        skipped();
+        return;
+    }
+    snprintf(pattern, sizeof pattern, "/sys/bus/pci/devices/%s/vfio-dev/vfio*", functions[a[0]]);
+    errno = ENOENT;
+    if (glob(pattern, 0, NULL, &found) == 0) {
+        snprintf(pattern, sizeof pattern, "/dev/vfio/devices%s", strrchr(found.gl_pathv[0], '/'));
+        device->fd = open(pattern, O_RDWR);
+        globfree(&found);
+    }
+    result(device->fd < 0 ? -1 : 0);
+}
+
+void bind_iommufd(const u64 *a) {
+    struct device *device = &devices[a[0]];
+    struct {
+        u32 size, flags;
+        int32_t file;
+        u32 id;
+    } bind = {sizeof bind, 0, files[a[1]] >= 0 ? files[a[1]] : MISSING, 0};
+    if (result(ioctl(device->fd, BIND_IOMMUFD, &bind)) == 0) {
+        field("id", bind.id);
+        start_device(device);
+    }
+}
+
+void attach_iommufd(const u64 *a) {
+    struct {
+        u32 size, flags, object;
+    } attach = {sizeof attach, 0, a[1]};
+    if (result(ioctl(devices[a[0]].fd, ATTACH_IOMMUFD_PT, &attach)) == 0) {
+        field("id", attach.object);
+    }
+}
+
+void detach_iommufd(const u64 *a) {
+    struct {
+        u32 size, flags;
+    } detach = {sizeof detach, 0};
+    result(ioctl(devices[a[0]].fd, DETACH_IOMMUFD_PT, &detach));
+}

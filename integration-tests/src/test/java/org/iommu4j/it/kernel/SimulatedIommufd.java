@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.it.kernel;
+
+import static org.iommu4j.it.kernel.Replay.hex;
+
+import java.util.EnumSet;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.sim.machine.UserProcess;
+import org.iommu4j.vfio.Vfio;
+import org.iommu4j.vfio.VfioDevice;
+import org.iommu4j.vfio.VfioDeviceFile;
+import org.iommu4j.vfio.iommufd.HwptAlloc;
+import org.iommu4j.vfio.iommufd.IoasCopy;
+import org.iommu4j.vfio.iommufd.IoasMap;
+import org.iommu4j.vfio.iommufd.IoasRanges;
+import org.iommu4j.vfio.iommufd.Iommufd;
+import org.iommu4j.vfio.iommufd.IommufdOptions;
+import org.iommu4j.vfio.iommufd.IommufdUser;
+import org.iommu4j.vfio.iommufd.UserAccount;
+
+/** The agent's calls to iommufd and to the devices' own files, over ours; {@link SimulatedVfio} does the others. */
+final class SimulatedIommufd {
+    private static final int GET = 0;
+    private static final int SET = 1;
+    private static final int OPTION_SET = 0;
+    private static final Object MISSING = new Object();
+
+    private final Vfio vfio;
+    private final List<VfioDevice> devices;
+    private final IommufdOptions options;
+    private final IommufdUser user;
+    private final Map<Long, Iommufd> files = new HashMap<>();
+    private final Map<Long, VfioDeviceFile> deviceFiles = new HashMap<>();
+
+    /**
+     * Makes no file yet.
+     *
+     * @param devices the functions, by their number
+     * @param limit the process's limit of locked memory, in pages
+     */
+    SimulatedIommufd(
+            Vfio vfio,
+            List<VfioDevice> devices,
+            LinuxRelease release,
+            UserProcess process,
+            long limit,
+            boolean capIpcLock) {
+        this.vfio = vfio;
+        this.devices = devices;
+        this.options = IommufdOptions.DEFAULT.withRelease(release);
+        Set<IommufdUser.Capability> capabilities = EnumSet.allOf(IommufdUser.Capability.class);
+        if (!capIpcLock) {
+            capabilities.remove(IommufdUser.Capability.IPC_LOCK);
+        }
+        this.user = new IommufdUser(process, new UserAccount(limit), capabilities);
+    }
+
+    /** The agent makes no call either. */
+    static final class Skipped extends RuntimeException {
+        private static final long serialVersionUID = 1;
+    }
+
+    /** Returns the refusal of a number that no file has. */
+    static IommuException noFile() {
+        return new IommuException(Errno.EBADF, "the number is of no file");
+    }
+
+    /** Performs a call, and adds its outputs. */
+    void perform(VfioCall call, StringBuilder out) {
+        long first = call.argument(0);
+        switch (call.kind()) {
+            case OPEN_IOMMUFD -> open(first);
+            case CLOSE_IOMMUFD -> {
+                file(first).close();
+                files.remove(first);
+            }
+            case IOAS_ALLOC -> field(out, "id", file(first).ioasAlloc(call.number(1)));
+            case DESTROY_OBJECT -> file(first).destroy(call.number(1));
+            case IOAS_MAP ->
+                field(
+                        out,
+                        "iova",
+                        file(first)
+                                .ioasMap(new IoasMap(
+                                        call.number(2),
+                                        call.number(1),
+                                        VfioCall.address(call.argument(3), call.argument(4)),
+                                        call.argument(5),
+                                        call.argument(6))));
+            case IOAS_UNMAP ->
+                field(out, "length", file(first).ioasUnmap(call.number(1), call.argument(2), call.argument(3)));
+            case IOAS_COPY ->
+                field(
+                        out,
+                        "iova",
+                        file(first)
+                                .ioasCopy(new IoasCopy(
+                                        call.number(1),
+                                        call.number(2),
+                                        call.number(3),
+                                        call.argument(4),
+                                        call.argument(5),
+                                        call.argument(6))));
+            case IOAS_IOVA_RANGES -> ranges(file(first).ioasIovaRanges(call.number(1), call.number(2)), out);
+            case IOAS_ALLOW_IOVAS -> file(first).ioasAllowIovas(call.number(1), call.argument(2), call.argument(3));
+            case IOMMUFD_OPTION -> option(file(first), call, out);
+            case VFIO_IOAS -> vfioIoas(file(first), call, out);
+            case HWPT_ALLOC ->
+                field(
+                        out,
+                        "id",
+                        file(first)
+                                .hwptAlloc(new HwptAlloc(
+                                        call.number(1), call.number(2), call.number(3), HwptAlloc.DATA_NONE, null, 0)));
+            case OPEN_DEVICE_FILE -> deviceFiles.put(first, VfioDeviceFile.open(vfio, devices.get((int) first)));
+            case BIND_IOMMUFD -> field(out, "id", bind(first, call.argument(1)));
+            case ATTACH_IOMMUFD -> field(out, "id", deviceFile(first).attach(call.number(1)));
+            case DETACH_IOMMUFD -> deviceFile(first).detach();
+            default -> throw new IllegalArgumentException(call + " is no call to iommufd");
+        }
+    }
+
+    private static void field(StringBuilder out, String name, long value) {
+        out.append(' ').append(name).append('=').append(hex(value));
+    }
+
+    private void open(long slot) {
+        if (files.containsKey(slot)) {
+            throw new Skipped();
+        }
+        files.put(slot, Iommufd.open(options, user));
+    }
+
+    private Iommufd file(long slot) {
+        return Optional.ofNullable(files.get(slot)).orElseThrow(SimulatedIommufd::noFile);
+    }
+
+    private static void ranges(IoasRanges ranges, StringBuilder out) {
+        if (!ranges.fits()) {
+            throw new IommuException(Errno.EMSGSIZE, ranges.needed() + " ranges");
+        }
+        field(out, "alignment", ranges.alignment());
+        ranges.ranges()
+                .forEach(range -> out.append(" range=")
+                        .append(hex(range.start()))
+                        .append('-')
+                        .append(hex(range.end())));
+    }
+
+    private static void option(Iommufd file, VfioCall call, StringBuilder out) {
+        int option = call.number(1);
+        int object = call.number(3);
+        long value = call.argument(4);
+        if (call.number(2) == OPTION_SET) {
+            file.optionSet(option, object, value);
+        } else {
+            value = file.optionGet(option, object);
+        }
+        field(out, "value", value);
+    }
+
+    private static void vfioIoas(Iommufd file, VfioCall call, StringBuilder out) {
+        switch (call.number(1)) {
+            case GET -> field(out, "id", file.vfioIoasGet());
+            case SET -> file.vfioIoasSet(call.number(2));
+            default -> file.vfioIoasClear();
+        }
+    }
+
+    // ---- the devices' own files ------------------------------------------------------------------------------------
+
+    /** Returns whether a function has its file open. */
+    boolean isOpen(long slot) {
+        return deviceFiles.containsKey(slot);
+    }
+
+    /** Returns a function's open file. */
+    VfioDeviceFile deviceFile(long slot) {
+        return Optional.ofNullable(deviceFiles.get(slot)).orElseThrow(SimulatedIommufd::noFile);
+    }
+
+    /** Binds a device. Where no file has the number, it is refused where a file of another kind is: with EBADF. */
+    private int bind(long slot, long iommufd) {
+        VfioDeviceFile opened = deviceFile(slot);
+        Iommufd file = files.get(iommufd);
+        try {
+            return opened.bind(file == null ? MISSING : file);
+        } catch (IommuException refusal) {
+            throw file == null && refusal.errno() == Errno.EBADFD ? noFile() : refusal;
+        }
+    }
+
+    /** Closes a function's file. */
+    void closeDevice(long slot) {
+        VfioDeviceFile closed = deviceFile(slot);
+        deviceFiles.remove(slot);
+        closed.close();
+    }
+
+    /** Closes all files. */
+    void exit() {
+        deviceFiles.values().forEach(VfioDeviceFile::close);
+        files.values().forEach(Iommufd::close);
+    }
+}
