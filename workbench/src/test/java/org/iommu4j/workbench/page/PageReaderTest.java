@@ -117,7 +117,8 @@ class PageReaderTest {
     @Test
     void theVmmUsesMemoryOfVirtualMachinesAndTurnsQuirksOff() {
         String last = "gpu:   read buffer";
-        Page page = read(GOOD.replace(last, "vmm: store buffer = 1\n  - vmm: turn quirk IGNORE_GUEST_PAT of guest off"));
+        String steps = "vmm: store buffer = 1\n  - vmm: turn quirk IGNORE_GUEST_PAT of guest off";
+        Page page = read(GOOD.replace(last, steps));
         assertThat(page.steps().get(2).arguments()).containsExactly("IGNORE_GUEST_PAT", "guest");
         assertRefused(GOOD.replace(last, "vmm: turn quirk NONE of guest off"), "10:10", "turn quirk QUIRK of VM off");
         String ofDomain = GOOD.replace("  gpu:", "  shared: {domain: true}\n  gpu:").replace("of: guest", "of: shared");
