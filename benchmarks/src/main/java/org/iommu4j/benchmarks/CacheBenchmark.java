@@ -24,8 +24,9 @@ import org.openjdk.jmh.annotations.Warmup;
 /**
  * Single words through the simulated caches of an ordinary machine with 4 CPUs, and by DMA.
  *
- * <p>Hits go round 32 lines. Write-combining stores do too, more than a CPU has buffers for: each drains one. Misses go round 32 lines that share one set of each cache, 8 ways of the private one and
- * 16 of the shared one: every load evicts a line from both. DMA goes through VT-d's IOTLB to 32 lines. The limit is a
+ * <p>Hits go round 32 lines. Write-combining stores do too, more than a CPU has buffers for: each drains one. Misses go
+ * round 32 lines that share one set of each cache, 8 ways of the private one and 16 of the shared one: every load
+ * evicts a line from both. DMA goes through VT-d's IOTLB to 32 lines. The limit is a
  * load or a store of a {@code long[]}, round as many words at the same distances; for a whole cache it is a copy of as
  * many bytes.
  */

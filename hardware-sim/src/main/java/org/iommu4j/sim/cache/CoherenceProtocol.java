@@ -403,7 +403,7 @@ final class CoherenceProtocol {
         }
     }
 
-    /** Evicts a line, if it is there, from the shared cache to DRAM; from the private ones too where it is inclusive. */
+    /** Evicts a line, if it is there, from the shared cache to DRAM; an inclusive one makes private caches drop it. */
     void evictSharedToDram(long line) {
         int at = shared.find(line);
         if (at >= 0) {

@@ -13,8 +13,8 @@ import org.jspecify.annotations.Nullable;
  * What the manuals say of caches, without caches: for each line the value in memory, the one value that all caches have
  * of it, who has it, and who must write it back.
  *
- * <p>Holders are numbers of CPUs, and the number of CPUs for the shared cache. There are no sets, no states and no order
- * of use: a line never leaves unless it is told to.
+ * <p>Holders are numbers of CPUs, and the number of CPUs for the shared cache. There are no sets, no states and no
+ * order of use: a line never leaves unless it is told to.
  */
 final class GoldenMemory {
     private static final int WORDS = 8;

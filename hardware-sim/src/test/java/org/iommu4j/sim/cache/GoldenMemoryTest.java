@@ -23,8 +23,8 @@ import org.junit.jupiter.params.provider.MethodSource;
  * The caches do what {@link GoldenMemory} does, at random: every type of memory, instruction, DMA and event, with every
  * combination of features.
  *
- * <p>After each step the line of the step and another one must have the same holders and values. Where lines don't fit, the golden memory is told which line
- * was evicted from which cache, and nothing else.
+ * <p>After each step the line of the step and another one must have the same holders and values. Where lines don't fit,
+ * the golden memory is told which line was evicted from which cache, and nothing else.
  */
 class GoldenMemoryTest {
     private static final int CPUS = 3;
