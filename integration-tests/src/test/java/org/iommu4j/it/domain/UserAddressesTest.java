@@ -65,8 +65,8 @@ class UserAddressesTest {
         UserProcess process = bench.machine().newProcess(100, false);
         NamedDevice name = new NamedDevice("mdev0");
         VfioContainer container = vfio.openContainer(process);
-        VfioGroup emulated = vfio.openGroup(
-                vfio.registerEmulated(name, (iova, size) -> {}).groupId());
+        VfioGroup emulated =
+                vfio.openGroup(vfio.registerEmulated(name, (iova, size) -> {}).groupId());
         emulated.setContainer(container);
         container.setIommu(VfioExtension.TYPE1V2_IOMMU);
         container.map(0, Long.parseUnsignedLong(address, 16), 0x1000, VfioContainer.MAP_READ);
@@ -92,8 +92,8 @@ class UserAddressesTest {
         process.allocate(0x10000, 1, true);
         NamedDevice name = new NamedDevice("mdev0");
         VfioContainer container = vfio.openContainer(process);
-        VfioGroup emulated = vfio.openGroup(
-                vfio.registerEmulated(name, (iova, size) -> {}).groupId());
+        VfioGroup emulated =
+                vfio.openGroup(vfio.registerEmulated(name, (iova, size) -> {}).groupId());
         emulated.setContainer(container);
         container.setIommu(VfioExtension.TYPE1V2_IOMMU);
         container.map(0, 0x10000, 0x1000, VfioContainer.MAP_READ);

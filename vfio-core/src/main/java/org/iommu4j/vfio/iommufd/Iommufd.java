@@ -291,12 +291,7 @@ public final class Iommufd implements AutoCloseable {
             throw new IommuException(Errno.EBADF, "no file to map");
         }
         UserPages pages = new UserPages(
-                map.file(),
-                user,
-                context.accounting.of(user),
-                map.start(),
-                (prot & Prot.WRITE) != 0,
-                true);
+                map.file(), user, context.accounting.of(user), map.start(), (prot & Prot.WRITE) != 0, true);
         long offset = map.start() & (UserPages.PAGE_SIZE - 1);
         return place(ioas, map.flags(), map.iova(), List.of(new Ioas.Piece(pages, offset, map.length())), prot);
     }
