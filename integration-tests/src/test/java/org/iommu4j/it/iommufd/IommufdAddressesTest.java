@@ -18,7 +18,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Addresses that no process has, by every call that takes one: EFAULT as soon as someone looks, and nothing is kept. */
+/** Addresses that no process has, by every call that takes one: EFAULT once someone looks, and nothing is kept. */
 class IommufdAddressesTest {
     private static final long PAGE = IommufdBench.PAGE;
     private static final long MEMORY = IommufdBench.MEMORY;

@@ -108,7 +108,7 @@ public final class Iommufd implements AutoCloseable {
 
     /** Returns the file as a VFIO container. */
     public CompatContainer vfioContainer() {
-        return new CompatContainer(this, context, user);
+        return new CompatContainer(this::checkOpen, context, user);
     }
 
     /** Returns how many objects there are. */
@@ -711,7 +711,8 @@ public final class Iommufd implements AutoCloseable {
     public FaultQueue faultQueueAlloc(int flags) {
         checkKnows(0x8e);
         checkFlags(flags, 0);
-        return context.table.add(new FaultQueue(context));
+        context.hold();
+        return context.table.add(new FaultQueue(context.table, context::release));
     }
 
     // ---- virtual IOMMUs --------------------------------------------------------------------------------------------
@@ -851,12 +852,7 @@ public final class Iommufd implements AutoCloseable {
         context.rules.checkKnows(number);
     }
 
-    /**
-     * Checks that it is open.
-     *
-     * @throws IommuException EBADF
-     */
-    void checkOpen() {
+    private void checkOpen() {
         if (closed) {
             throw new IommuException(Errno.EBADF, "the iommufd is closed");
         }
