@@ -100,8 +100,8 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
      * @param token with {@link #BIND_TOKEN} the token; null where its address is bad
      * @return the device's object in the iommufd
      * @throws IommuException EINVAL (an unknown flag, no file), EBUSY (its group is open), EINVAL (this file is bound),
-     *     EFAULT (a token is missing), EINVAL (the device has no such token, an emulated one none), EBADFD (the file is no iommufd), EINVAL
-     *     (another file of the device is bound), and as {@link Iommufd#bind}
+     *     EFAULT (a token is missing), EINVAL (the device has no such token, an emulated one none), EBADFD (the file is
+     *     no iommufd), EINVAL (another file of the device is bound), and as {@link Iommufd#bind}
      */
     public int bind(@Nullable Object file, int flags, @Nullable Object token) {
         synchronized (vfio.lock) {
@@ -162,8 +162,8 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
     /**
      * VFIO_DEVICE_ATTACH_IOMMUFD_PT with a PASID.
      *
-     * @throws IommuException EINVAL (the release knows no such flag, or not bound), EOPNOTSUPP (the device is emulated),
-     *     and as {@link BoundDevice#attachPasid}
+     * @throws IommuException EINVAL (the release knows no such flag, or not bound), EOPNOTSUPP (the device is
+     *     emulated), and as {@link BoundDevice#attachPasid}
      */
     public int attachPasid(int pasid, int pageTableId) {
         synchronized (vfio.lock) {

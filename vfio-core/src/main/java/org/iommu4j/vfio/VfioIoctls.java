@@ -58,13 +58,11 @@ public final class VfioIoctls {
         if (takesToken && !zeroTail) {
             throw new IommuException(Errno.E2BIG, call + " with bytes that are not known");
         }
-        int known =
-                switch (call) {
-                    case GROUP_GET_STATUS -> -1;
-                    case DEVICE_BIND_IOMMUFD -> takesToken ? VfioDeviceFile.BIND_TOKEN : 0;
-                    case DEVICE_ATTACH_IOMMUFD_PT, DEVICE_DETACH_IOMMUFD_PT ->
-                        Iommufd.attachesPasids(release) ? PASID : 0;
-                };
+        int known = switch (call) {
+            case GROUP_GET_STATUS -> -1;
+            case DEVICE_BIND_IOMMUFD -> takesToken ? VfioDeviceFile.BIND_TOKEN : 0;
+            case DEVICE_ATTACH_IOMMUFD_PT, DEVICE_DETACH_IOMMUFD_PT -> Iommufd.attachesPasids(release) ? PASID : 0;
+        };
         if ((flags & ~known) != 0) {
             throw new IommuException(Errno.EINVAL, call + " with flags 0x" + Integer.toHexString(flags));
         }

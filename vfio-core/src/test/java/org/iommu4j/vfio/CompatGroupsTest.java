@@ -228,7 +228,8 @@ class CompatGroupsTest {
     @Test
     void aClosedIommufdIsNoContainerAnyMore() {
         open("7.3");
-        VfioGroup group = host.vfio().openGroup(host.vfio().register(device.id()).groupId());
+        VfioGroup group =
+                host.vfio().openGroup(host.vfio().register(device.id()).groupId());
         CompatContainer container = iommufd.vfioContainer();
         iommufd.close();
         refused(Errno.EBADF, () -> group.setContainer(iommufd));

@@ -51,8 +51,7 @@ class EmulatedFilesTest {
         LinuxRelease linux = LinuxRelease.of(release);
         host = new TestHost().with(VfioOptions.DEFAULT.withRelease(linux));
         real = host.add("00:05.0");
-        iommufd = Iommufd.open(
-                IommufdOptions.DEFAULT.withRelease(linux), new IommufdUser(process, account, Set.of()));
+        iommufd = Iommufd.open(IommufdOptions.DEFAULT.withRelease(linux), new IommufdUser(process, account, Set.of()));
         device = host.vfio().registerEmulated(NAME, this::unmapped);
         file = VfioDeviceFile.open(host.vfio(), device);
     }

@@ -18,7 +18,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Addresses that no process has, by every call that takes one: EFAULT as soon as someone looks, and nothing is kept. */
+/** Addresses that no process has, by every call that takes one: EFAULT once someone looks, and nothing is kept. */
 class IommufdAddressesTest {
     private static final long PAGE = IommufdBench.PAGE;
     private static final long MEMORY = IommufdBench.MEMORY;
@@ -82,8 +82,7 @@ class IommufdAddressesTest {
         IommufdAccess access = iommufd.createAccess((iova, length) -> {}, true);
         access.attach(ioas);
         assertRefused(Errno.EFAULT, () -> access.pinPages(IOVA, PAGE, false));
-        assertRefused(
-                Errno.EFAULT, () -> access.readWrite(bench.machine.memory(0), IOVA, new long[] {1}, true));
+        assertRefused(Errno.EFAULT, () -> access.readWrite(bench.machine.memory(0), IOVA, new long[] {1}, true));
         access.close();
     }
 
@@ -109,8 +108,8 @@ class IommufdAddressesTest {
     void memoryThatIsReadOnlyCanBeMappedToBeRead() {
         bench.process.allocate(MEMORY + 64 * PAGE, 2, false);
         assertRefused(Errno.EFAULT, () -> map(attached, MEMORY + 64 * PAGE, 2 * PAGE));
-        iommufd.ioasMap(new IoasMap(
-                IoasMap.FIXED_IOVA | IoasMap.READABLE, attached, MEMORY + 64 * PAGE, 2 * PAGE, IOVA));
+        iommufd.ioasMap(
+                new IoasMap(IoasMap.FIXED_IOVA | IoasMap.READABLE, attached, MEMORY + 64 * PAGE, 2 * PAGE, IOVA));
         assertThat(bench.process.pinned()).isEqualTo(2);
         iommufd.ioasUnmap(attached, 0, -1L);
     }
@@ -132,8 +131,7 @@ class IommufdAddressesTest {
         assertRefused(Errno.EFAULT, () -> file.attach(ioas));
         // Its last page alone is behind those of which the model can keep account.
         assertRefused(
-                Errno.ENOMEM,
-                () -> iommufd.ioasCopy(new IoasCopy(FIXED, attached, ioas, PAGE, IOVA, 2 * size - PAGE)));
+                Errno.ENOMEM, () -> iommufd.ioasCopy(new IoasCopy(FIXED, attached, ioas, PAGE, IOVA, 2 * size - PAGE)));
         iommufd.ioasUnmap(ioas, 0, -1L);
     }
 }

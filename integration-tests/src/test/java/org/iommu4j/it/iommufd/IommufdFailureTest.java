@@ -164,7 +164,9 @@ class IommufdFailureTest {
     private static Map<String, EveryFailure.Operation<Bench>> releases() {
         Map<String, EveryFailure.Operation<Bench>> all = new LinkedHashMap<>();
         all.put("unmap", bench -> bench.iommufd.ioasUnmap(bench.b, 0, -1L));
-        all.put("unmap below an access", EveryFailure.prepared(Bench::pin, bench -> bench.iommufd.ioasUnmap(bench.c, 0, -1L)));
+        all.put(
+                "unmap below an access",
+                EveryFailure.prepared(Bench::pin, bench -> bench.iommufd.ioasUnmap(bench.c, 0, -1L)));
         all.put("unmap through VFIO's call", bench -> {
             CompatContainer.Unmapped unmapped = bench.iommufd.vfioContainer().unmap(0x100000, 4 * PAGE, 0);
             if (unmapped.failure() != null) {

@@ -210,8 +210,8 @@ class IommufdGuestPropertyTest {
         for (int i = 0; i < pages; i++) {
             free &= at(areas, iova + i * PAGE) < 0;
         }
-        Errno errno = errno(
-                () -> iommufd.ioasMap(new IoasMap(RW | IoasMap.FIXED_IOVA, id, memory, pages * PAGE, iova)));
+        Errno errno =
+                errno(() -> iommufd.ioasMap(new IoasMap(RW | IoasMap.FIXED_IOVA, id, memory, pages * PAGE, iova)));
         assertThat(errno).isEqualTo(free ? null : Errno.EEXIST);
         if (free) {
             areas.put(iova, new Area(pages, memory));
@@ -248,12 +248,7 @@ class IommufdGuestPropertyTest {
             return nest();
         }
         int made = iommufd.hwptAlloc(new HwptAlloc(
-                kind.flags,
-                device,
-                id,
-                HwptAlloc.DATA_NONE,
-                null,
-                kind == Kind.DELIVERING ? queue.id() : 0));
+                kind.flags, device, id, HwptAlloc.DATA_NONE, null, kind == Kind.DELIVERING ? queue.id() : 0));
         tables.put(made, new Table(kind, ioas.get(id), 0));
         return "make " + kind;
     }
@@ -278,8 +273,7 @@ class IommufdGuestPropertyTest {
             return "no HWPT";
         }
         int id = any(tables.keySet());
-        boolean used = attached.containsValue(id)
-                || tables.values().stream().anyMatch(each -> each.parent == id);
+        boolean used = attached.containsValue(id) || tables.values().stream().anyMatch(each -> each.parent == id);
         assertThat(errno(() -> iommufd.destroy(id))).isEqualTo(used ? Errno.EBUSY : null);
         if (!used) {
             tables.remove(id);

@@ -81,12 +81,7 @@ class IommufdObjectsFailureTest {
             other = alloc(HwptAlloc.PASID, large);
             queue = iommufd.faultQueueAlloc(0);
             delivering = iommufd.hwptAlloc(new HwptAlloc(
-                    HwptAlloc.FAULT_ID_VALID | HwptAlloc.PASID,
-                    device,
-                    empty,
-                    HwptAlloc.DATA_NONE,
-                    null,
-                    queue.id()));
+                    HwptAlloc.FAULT_ID_VALID | HwptAlloc.PASID, device, empty, HwptAlloc.DATA_NONE, null, queue.id()));
             parent = alloc(HwptAlloc.NEST_PARENT, ioas);
             nested = nest();
             recording = alloc(HwptAlloc.DIRTY_TRACKING, ioas);
@@ -212,8 +207,7 @@ class IommufdObjectsFailureTest {
                 "record",
                 prepared(
                         bench -> bench.file.attach(bench.recording),
-                        bench -> bench.iommufd.hwptSetDirtyTracking(
-                                bench.recording, Iommufd.DIRTY_TRACKING_ENABLE)));
+                        bench -> bench.iommufd.hwptSetDirtyTracking(bench.recording, Iommufd.DIRTY_TRACKING_ENABLE)));
         all.put("attach to a HWPT that records", bench -> bench.file.attach(bench.recording));
         all.put("attach to a HWPT with a queue", bench -> bench.file.attach(bench.delivering));
         all.put("attach to a nested HWPT", bench -> bench.file.attach(bench.nested));
@@ -280,28 +274,21 @@ class IommufdObjectsFailureTest {
                         IommufdObjectsFailureTest::record,
                         bench -> assertThat(bench.iommufd.hwptGetDirtyBitmap(range(bench)))
                                 .containsExactly(0b10)));
-        all.put(
-                "leave a HWPT that records",
-                prepared(IommufdObjectsFailureTest::record, bench -> bench.file.detach()));
+        all.put("leave a HWPT that records", prepared(IommufdObjectsFailureTest::record, bench -> bench.file.detach()));
         all.put(
                 "leave a nested HWPT",
                 prepared(bench -> bench.file.attach(bench.nested), bench -> bench.file.detach()));
         all.put("destroy a nested HWPT", bench -> bench.iommufd.destroy(bench.nested));
-        all.put(
-                "invalidate for a guest",
-                prepared(bench -> bench.file.attach(bench.nested), bench -> {
-                    Invalidated result = bench.iommufd.hwptInvalidate(
-                            bench.nested,
-                            24,
-                            List.of(new FirstStageInvalidation(0, FirstStageInvalidation.ALL_PAGES, false)));
-                    if (result.failure() != null) {
-                        throw result.failure();
-                    }
-                }));
+        all.put("invalidate for a guest", prepared(bench -> bench.file.attach(bench.nested), bench -> {
+            Invalidated result = bench.iommufd.hwptInvalidate(
+                    bench.nested, 24, List.of(new FirstStageInvalidation(0, FirstStageInvalidation.ALL_PAGES, false)));
+            if (result.failure() != null) {
+                throw result.failure();
+            }
+        }));
         all.put(
                 "detach a PASID",
-                prepared(
-                        bench -> bench.file.attachPasid(PASID, bench.other), bench -> bench.file.detachPasid(PASID)));
+                prepared(bench -> bench.file.attachPasid(PASID, bench.other), bench -> bench.file.detachPasid(PASID)));
         all.put("detach a PASID that waits", prepared(Bench::waits, bench -> bench.file.detachPasid(PASID)));
         all.put("close a queue that is waited for", prepared(Bench::waits, bench -> bench.queue.close()));
         all.put("answer", prepared(Bench::waits, bench -> bench.queue.write(0, 1)));
@@ -341,8 +328,8 @@ class IommufdObjectsFailureTest {
         final UserAccount account = new UserAccount(1 << 20);
         final Iommufd iommufd = host.open(host.failures.processMemory(host.process));
         final UserProcess child = host.machine.newProcess(1 << 20, false);
-        final Iommufd next = iommufd.inheritedBy(
-                new IommufdUser(host.failures.processMemory(child), account, Set.of()));
+        final Iommufd next =
+                iommufd.inheritedBy(new IommufdUser(host.failures.processMemory(child), account, Set.of()));
         final VfioDeviceFile file = host.file(host.first);
 
         Successor() {
@@ -351,7 +338,7 @@ class IommufdObjectsFailureTest {
             int ioas = iommufd.ioasAlloc(0);
             file.attach(ioas);
             for (int i = 0; i < 3; i++) {
-                iommufd.ioasMapFile(new IoasMapFile(FIXED, ioas, host.process, MEMORY, 4 * PAGE, IOVA + i * 4 * PAGE));
+                iommufd.ioasMapFile(new IoasMapFile(FIXED, ioas, host.process, MEMORY, 4 * PAGE, IOVA + i * 4L * PAGE));
             }
         }
 

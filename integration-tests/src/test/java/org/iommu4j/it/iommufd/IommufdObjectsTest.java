@@ -137,7 +137,9 @@ class IommufdObjectsTest {
         asker.queue.write(fault.cookie(), 1);
         asker.ask();
         asker.file.close();
-        assertThat(asker.iommufd.objects()).as("the IOAS, two HWPTs and the queue").isEqualTo(4);
+        assertThat(asker.iommufd.objects())
+                .as("the IOAS, two HWPTs and the queue")
+                .isEqualTo(4);
         asker.queue.close();
         assertThat(asker.iommufd.objects()).isZero();
     }

@@ -61,6 +61,7 @@ class IommufdPropertyTest {
 
         /** The IOAS that map page by page. */
         final Set<Integer> small = new TreeSet<>();
+
         final Map<Integer, Integer> hwpts = new HashMap<>();
         final Map<PciAddress, Integer> attached = new HashMap<>();
 
@@ -459,7 +460,7 @@ class IommufdPropertyTest {
 
     /** Linux chooses addresses among some pages, or among all. */
     private String allow(int ioas) {
-        long first = 1 + random.nextInt(IOVAS - 12);
+        long first = 1L + random.nextInt(IOVAS - 12);
         long last = first + 7 + random.nextInt(40);
         if (random.nextInt(3) == 0) {
             iommufd.ioasAllowIovas(ioas);
@@ -514,7 +515,7 @@ class IommufdPropertyTest {
         return "cut " + pages + " pages at " + Long.toHexString(first);
     }
 
-    private static void cutAt(TreeMap<Long, Area> areas, long iova) {
+    private static void cutAt(NavigableMap<Long, Area> areas, long iova) {
         Map.Entry<Long, Area> below = areas.lowerEntry(iova);
         if (below == null) {
             return;

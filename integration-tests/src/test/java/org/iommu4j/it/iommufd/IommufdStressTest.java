@@ -135,8 +135,8 @@ class IommufdStressTest {
                 },
                 (random, round) -> missing(() -> iommufd.hwptSetDirtyTracking(
                         recording.get(), random.nextBoolean() ? Iommufd.DIRTY_TRACKING_ENABLE : 0)),
-                (random, round) -> missing(() -> iommufd.hwptGetDirtyBitmap(
-                        new DirtyRange(recording.get(), 0, 1 << 20, 4 * PAGE, PAGE))),
+                (random, round) -> missing(
+                        () -> iommufd.hwptGetDirtyBitmap(new DirtyRange(recording.get(), 0, 1 << 20, 4 * PAGE, PAGE))),
                 (random, round) -> missing(() -> iommufd.hwptInvalidate(nested.get(), 24, List.of(all)))));
 
         file.close();

@@ -76,12 +76,12 @@ public final class CompatContainer {
         }
     }
 
-    private final Iommufd file;
+    private final Runnable checkOpen;
     private final IommufdContext context;
     private final IommufdUser user;
 
-    CompatContainer(Iommufd file, IommufdContext context, IommufdUser user) {
-        this.file = file;
+    CompatContainer(Runnable checkOpen, IommufdContext context, IommufdUser user) {
+        this.checkOpen = checkOpen;
         this.context = context;
         this.user = user;
     }
@@ -94,7 +94,7 @@ public final class CompatContainer {
      * @throws IommuException EINVAL (a group without an IOMMU has entered, ever)
      */
     public void enter() {
-        file.checkOpen();
+        checkOpen.run();
         synchronized (context.table) {
             if (context.withoutIommu) {
                 throw new IommuException(Errno.EINVAL, "the iommufd serves groups without an IOMMU");
@@ -114,7 +114,7 @@ public final class CompatContainer {
      * @throws IommuException EINVAL (there is an IOAS for VFIO's calls)
      */
     public void enterWithoutIommu() {
-        file.checkOpen();
+        checkOpen.run();
         if (!servesNoIommu()) {
             enter();
             return;
@@ -209,7 +209,7 @@ public final class CompatContainer {
      * @throws IommuException ENODEV, of VFIO_DMA_CC_IOMMU alone
      */
     public int checkExtension(int extension) {
-        file.checkOpen();
+        checkOpen.run();
         return switch (extension) {
             case TYPE1, TYPE1V2, UNMAP_ALL_EXTENSION -> 1;
             case NOIOMMU -> servesNoIommu() ? 1 : 0;
@@ -234,7 +234,7 @@ public final class CompatContainer {
      *     the groups do not have, or the IOAS has mappings with large pages), ENODEV
      */
     public void setIommu(int type) {
-        file.checkOpen();
+        checkOpen.run();
         boolean withoutIommu;
         synchronized (context.table) {
             withoutIommu = context.withoutIommu;
@@ -256,7 +256,7 @@ public final class CompatContainer {
 
     /** Returns the version of VFIO's interface, 0. Source: {@code VFIO_GET_API_VERSION}. */
     public int apiVersion() {
-        file.checkOpen();
+        checkOpen.run();
         return 0;
     }
 
@@ -267,7 +267,7 @@ public final class CompatContainer {
      */
     @SuppressWarnings("DoNotCallSuggester") // a call that user space makes, and Linux refuses
     public void dirtyPages() {
-        file.checkOpen();
+        checkOpen.run();
         throw new IommuException(Errno.ENOTTY, "an iommufd does not record written pages for VFIO's calls");
     }
 
@@ -284,7 +284,7 @@ public final class CompatContainer {
      *     {@code Iommufd.ioasMap} from there on; EINVAL of the domain for neither READ nor WRITE
      */
     public void map(int argsz, long iova, long virtualAddress, long size, int flags) {
-        file.checkOpen();
+        checkOpen.run();
         checkSize(argsz, MAP_SIZE);
         if ((flags & ~(MAP_READ | MAP_WRITE)) != 0) {
             throw new IommuException(Errno.EINVAL, "flags 0x" + Integer.toHexString(flags));
@@ -327,7 +327,7 @@ public final class CompatContainer {
     public Unmapped unmap(int argsz, long iova, long size, int flags) {
         Ioas.Unmapped result;
         try {
-            file.checkOpen();
+            checkOpen.run();
             checkSize(argsz, UNMAP_SIZE);
             if ((flags & ~UNMAP_ALL) != 0) {
                 throw new IommuException(Errno.EINVAL, "flags 0x" + Integer.toHexString(flags));
@@ -368,7 +368,7 @@ public final class CompatContainer {
      * @throws IommuException EINVAL (too few bytes), ENODEV
      */
     public Info info(int argsz) {
-        file.checkOpen();
+        checkOpen.run();
         checkSize(argsz, INFO_SIZE);
         Ioas ioas = ioas();
         long sizes = -1L;

@@ -8,18 +8,20 @@ package org.iommu4j.vfio.iommufd;
  * closed iommufd stay. Source: {@code struct iommufd_veventq}.
  */
 public final class EventQueue extends IommufdObject implements AutoCloseable {
-    private final IommufdContext context;
+    private final ObjectTable table;
+    private final Runnable release;
     private final Runnable forget;
     private boolean closed;
 
     /**
      * Makes a queue whose file is open.
      *
+     * @param release lets go of the iommufd, which is held
      * @param forget runs when it is destroyed
      */
-    EventQueue(IommufdContext context, Runnable forget) {
-        this.context = context;
-        context.hold();
+    EventQueue(ObjectTable table, Runnable release, Runnable forget) {
+        this.table = table;
+        this.release = release;
         this.forget = forget;
         users = 1;
     }
@@ -41,11 +43,11 @@ public final class EventQueue extends IommufdObject implements AutoCloseable {
      */
     @Override
     public void close() {
-        synchronized (context.table) {
+        synchronized (table) {
             if (!closed) {
                 closed = true;
                 users--;
-                context.release();
+                release.run();
             }
         }
     }

@@ -23,17 +23,22 @@ import org.iommu4j.capability.PageRequests;
 public final class FaultQueue extends IommufdObject implements AutoCloseable {
     private record Waiting(int deviceId, PageRequests device, PageRequestGroup group) {}
 
-    private final IommufdContext context;
+    private final ObjectTable table;
+    private final Runnable release;
     private final List<Runnable> sources = new ArrayList<>();
     private final List<Waiting> unread = new ArrayList<>();
     private final Map<Integer, Waiting> read = new LinkedHashMap<>();
     private int nextCookie;
     private boolean closed;
 
-    /** Makes a queue whose file is open. */
-    FaultQueue(IommufdContext context) {
-        this.context = context;
-        context.hold();
+    /**
+     * Makes a queue whose file is open.
+     *
+     * @param release lets go of the iommufd, which is held
+     */
+    FaultQueue(ObjectTable table, Runnable release) {
+        this.table = table;
+        this.release = release;
         users = 1;
     }
 
@@ -109,7 +114,7 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
      */
     @Override
     public void close() {
-        synchronized (context.table) {
+        synchronized (table) {
             synchronized (this) {
                 if (closed) {
                     return;
@@ -117,7 +122,7 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
                 closed = true;
             }
             users--;
-            context.release();
+            release.run();
         }
     }
 

@@ -114,7 +114,7 @@ public final class Iommufd implements AutoCloseable {
 
     /** Returns the file as a VFIO container. */
     public CompatContainer vfioContainer() {
-        return new CompatContainer(this, context, user);
+        return new CompatContainer(this::checkOpen, context, user);
     }
 
     /** Returns how many objects there are. */
@@ -297,12 +297,7 @@ public final class Iommufd implements AutoCloseable {
             throw new IommuException(Errno.EBADF, "no file to map");
         }
         UserPages pages = new UserPages(
-                map.file(),
-                user,
-                context.accounting.of(user),
-                map.start(),
-                (prot & Prot.WRITE) != 0,
-                true);
+                map.file(), user, context.accounting.of(user), map.start(), (prot & Prot.WRITE) != 0, true);
         long offset = map.start() & (UserPages.PAGE_SIZE - 1);
         return place(ioas, map.flags(), map.iova(), List.of(new Ioas.Piece(pages, offset, map.length())), prot);
     }
@@ -722,7 +717,8 @@ public final class Iommufd implements AutoCloseable {
     public FaultQueue faultQueueAlloc(int flags) {
         checkKnows(0x8e);
         checkFlags(flags, 0);
-        return context.table.add(new FaultQueue(context));
+        context.hold();
+        return context.table.add(new FaultQueue(context.table, context::release));
     }
 
     // ---- virtual IOMMUs --------------------------------------------------------------------------------------------
@@ -862,12 +858,7 @@ public final class Iommufd implements AutoCloseable {
         context.rules.checkKnows(number);
     }
 
-    /**
-     * Checks that it is open.
-     *
-     * @throws IommuException EBADF
-     */
-    void checkOpen() {
+    private void checkOpen() {
         if (closed) {
             throw new IommuException(Errno.EBADF, "the iommufd is closed");
         }

@@ -74,7 +74,7 @@ final class UserPages {
      * @throws IommuException EFAULT, ENOMEM
      */
     synchronized void pin(long offset, long length) {
-        long last = offset + (length - 1) >>> PAGE_SHIFT;
+        long last = (offset + (length - 1)) >>> PAGE_SHIFT;
         if (offset >>> PAGE_SHIFT > LAST_PAGE) {
             throw new IommuException(Errno.ENOMEM, "page " + (offset >>> PAGE_SHIFT) + " of one mapping");
         }

@@ -94,7 +94,8 @@ final class VirtualIommu extends IommufdObject {
             throw new IommuException(Errno.EEXIST, this + " has a queue of type " + type);
         }
         users++;
-        return context.table.add(new EventQueue(context, () -> {
+        context.hold();
+        return context.table.add(new EventQueue(context.table, context::release, () -> {
             eventTypes.remove(type);
             users--;
         }));

@@ -517,8 +517,8 @@ public final class Type1Iommu {
      * @param prot {@link org.iommu4j.Prot} bits that the mapping must have
      * @param frames receives the physical address of each page; its length is their number
      * @throws IommuException EACCES (TYPE1), EOVERFLOW (since 6.18: the pages wrap around), EBUSY (a mapping has no
-     *     virtual address now), EINVAL (the container has no emulated group, or a page is not mapped), EPERM (its mapping lacks a right), EFAULT, ENOMEM (the limit of
-     *     locked memory), EINVAL (it is no RAM); no page is pinned
+     *     virtual address now), EINVAL (the container has no emulated group, or a page is not mapped), EPERM (its
+     *     mapping lacks a right), EFAULT, ENOMEM (the limit of locked memory), EINVAL (it is no RAM); no page is pinned
      */
     public synchronized void pinPages(long iova, int prot, long[] frames) {
         Objects.requireNonNull(frames, "frames");

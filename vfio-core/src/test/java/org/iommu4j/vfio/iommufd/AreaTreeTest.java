@@ -16,8 +16,8 @@ class AreaTreeTest {
     private static final long PAGE = 4096;
 
     private static IoasArea area(long iova, long length) {
-        UserPages pages = new UserPages(
-                new TestProcess(), IommufdUser.root(new TestProcess()), Accounting.NONE, 0, true, false);
+        UserPages pages =
+                new UserPages(new TestProcess(), IommufdUser.root(new TestProcess()), Accounting.NONE, 0, true, false);
         return new IoasArea(iova, length, pages, 0, 3);
     }
 
