@@ -34,6 +34,8 @@ import org.iommu4j.audit.Auditor;
 import org.iommu4j.capability.GuestInvalidationRequest;
 import org.iommu4j.capability.GuestTable;
 import org.iommu4j.core.IommuCore;
+import org.iommu4j.explorer.Exploration;
+import org.iommu4j.explorer.ExplorationEngine;
 import org.iommu4j.intel.IntelVendor;
 import org.iommu4j.intel.nesting.FirstStageInvalidation;
 import org.iommu4j.intel.nesting.FirstStageTable;
@@ -63,6 +65,7 @@ class ArchitectureTest {
             Vfio.class,
             VirtualMachine.class,
             Auditor.class,
+            Exploration.class,
             MachineFactory.class,
             Main.class);
 
@@ -106,6 +109,7 @@ class ArchitectureTest {
         "org.iommu4j.kvm, 6",
         "org.iommu4j.host, 20",
         "org.iommu4j.audit, 15",
+        "org.iommu4j.explorer, 15",
         "org.iommu4j.sim.cache, 4",
         "org.iommu4j.sim.pcie, 8",
         "org.iommu4j.sim.spi, 8",
@@ -306,6 +310,17 @@ class ArchitectureTest {
                 .check(CLASSES);
     }
 
+    @Test
+    void theExplorerSeesNothingOfIommusAndNoLibrary() {
+        noClasses()
+                .that()
+                .resideInAPackage("org.iommu4j.explorer..")
+                .should()
+                .dependOnClassesThat()
+                .resideOutsideOfPackages("org.iommu4j.explorer..", "java..", "org.jspecify..")
+                .check(CLASSES);
+    }
+
     /** It would otherwise hold a vendor to what another one is like. */
     @Test
     void theKitSeesNoVendorAndNoConsumer() {
@@ -457,7 +472,11 @@ class ArchitectureTest {
                         .anyMatch(call -> call.getTargetOwner().getName().equals(ServiceLoader.class.getName())))
                 .map(JavaClass::getName)
                 .collect(Collectors.toCollection(TreeSet::new));
-        assertThat(callers).containsExactly(MachineFactory.class.getName(), IommuVendors.class.getName());
+        assertThat(callers)
+                .containsExactly(
+                        ExplorationEngine.class.getName(),
+                        MachineFactory.class.getName(),
+                        IommuVendors.class.getName());
         assertThat(CLASSES.get(MachineFactory.class).getDirectDependenciesFromSelf())
                 .noneMatch(dependency ->
                         dependency.getTargetClass().getPackageName().equals("org.iommu4j.spi")
@@ -516,6 +535,7 @@ class ArchitectureTest {
                 "vfio-core",
                 "kvm-x86",
                 "host-audit",
+                "explorer",
                 "hardware-sim",
                 "workbench")) {
             if (location.contains("/" + module)) {

@@ -77,7 +77,12 @@ class PagesTest {
                 "hardware-sim/src",
                 "vfio-core/src");
         all.addAll(Checkout.sources(
-                "kvm-x86/src", "host-audit/src", "workbench/src", "integration-tests/src", "witnesses/src"));
+                "kvm-x86/src",
+                "host-audit/src",
+                "explorer/src",
+                "workbench/src",
+                "integration-tests/src",
+                "witnesses/src"));
         all.addAll(Checkout.sources("iommu-tck/src", "iommu-riscv-sim/src", "examples"));
         int checked = 0;
         for (String page : List.of(

@@ -42,7 +42,8 @@ public class ApiSignaturesTest {
     @CsvSource({
         "iommu-api, org.iommu4j.Iommu",
         "hardware-sim, org.iommu4j.sim.machine.Machine",
-        "host-audit, org.iommu4j.audit.Auditor"
+        "host-audit, org.iommu4j.audit.Auditor",
+        "explorer, org.iommu4j.explorer.Exploration"
     })
     void theSignaturesAreThoseOfThePage(String module, Class<?> anchor) throws IOException {
         Path page = Checkout.root().resolve("docs/api/" + module + ".txt");

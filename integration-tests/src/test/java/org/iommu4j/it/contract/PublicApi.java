@@ -19,6 +19,7 @@ import org.iommu4j.Iommu;
 import org.iommu4j.amd.AmdVendor;
 import org.iommu4j.audit.Auditor;
 import org.iommu4j.core.IommuCore;
+import org.iommu4j.explorer.Exploration;
 import org.iommu4j.intel.IntelVendor;
 import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.riscv.RiscvVendor;
@@ -39,7 +40,8 @@ final class PublicApi {
             Vfio.class,
             VirtualMachine.class,
             Machine.class,
-            Auditor.class);
+            Auditor.class,
+            Exploration.class);
 
     /** The packages that these modules export, but for the one that needs Guice. */
     static final Set<String> PACKAGES = MODULES.stream()

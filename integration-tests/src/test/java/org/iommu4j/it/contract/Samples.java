@@ -67,6 +67,13 @@ import org.iommu4j.dma.DmaDevice;
 import org.iommu4j.dma.DmaOptions;
 import org.iommu4j.dma.DmaParameters;
 import org.iommu4j.dma.ScatterList;
+import org.iommu4j.explorer.Bounds;
+import org.iommu4j.explorer.CheckedSystem;
+import org.iommu4j.explorer.Exploration;
+import org.iommu4j.explorer.LocalEngine;
+import org.iommu4j.explorer.Report;
+import org.iommu4j.explorer.Settings;
+import org.iommu4j.explorer.World;
 import org.iommu4j.host.CaptureFiles;
 import org.iommu4j.host.Fact;
 import org.iommu4j.host.ForeignUnits;
@@ -218,6 +225,20 @@ final class Samples {
         addHost();
         addSmallest(new Bench(DomainConfigurations.smallest()));
         add(new RiscvVendor(), new RiscvSilicon());
+        addExploration();
+    }
+
+    /** An exploration before its first run, and the answer of one that has ended. */
+    private void addExploration() {
+        Blinker.Factory factory = new Blinker.Factory();
+        add(factory, new World(Blinker.Factory.class, new byte[0]), new LocalEngine());
+        add(Bounds.NONE, Settings.DEFAULT, Settings.DEFAULT.spillDirectory(), Bounds.NONE.time());
+        add((Supplier<Object>) () -> new Blinker(0), getClass().getClassLoader());
+        add(new Blinker(0), new CheckedSystem(new Blinker(0)), new Exploration(() -> new Blinker(0), Settings.DEFAULT));
+        try (Exploration explored = new Exploration(() -> new Blinker(0), Settings.DEFAULT)) {
+            Report report = explored.run(Bounds.NONE);
+            add(report, report.cover(), report.cover().ended());
+        }
     }
 
     /** A device of another host that user space has through iommufd. */
