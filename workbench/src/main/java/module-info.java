@@ -10,6 +10,7 @@ module org.iommu4j.workbench {
     requires transitive org.iommu4j;
     requires transitive org.iommu4j.audit;
     requires transitive org.iommu4j.core;
+    requires transitive org.iommu4j.explorer;
     requires transitive org.iommu4j.kvm;
     requires transitive org.iommu4j.sim;
     requires transitive org.iommu4j.vfio;
@@ -21,6 +22,7 @@ module org.iommu4j.workbench {
     exports org.iommu4j.workbench.audit;
     exports org.iommu4j.workbench.captured;
     exports org.iommu4j.workbench.decode;
+    exports org.iommu4j.workbench.explore;
     exports org.iommu4j.workbench.page;
     exports org.iommu4j.workbench.report;
     exports org.iommu4j.workbench.scenario;

@@ -120,8 +120,8 @@ public record ReleaseRule<V>(
         if (proposed.isEmpty()) {
             throw new IllegalStateException("rule " + name + " proposes no correction");
         }
-        RulePeriod<V> always =
-                new RulePeriod<>(periods.get(0).from(), proposed.get(0), periods.get(0).evidence(), List.of());
+        RulePeriod<V> always = new RulePeriod<>(
+                periods.get(0).from(), proposed.get(0), periods.get(0).evidence(), List.of());
         return new ReleaseRule<>(name, sentence, decidesCoherence, witness, List.of(always), List.of());
     }
 

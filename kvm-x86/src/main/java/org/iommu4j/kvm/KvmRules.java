@@ -122,8 +122,8 @@ record KvmRules(
                     .witnessedBy("KvmCorrectionsTest#theCpuThatWasFlushedLastIsKept"),
             ReleaseRule.of(
                             "maskEmptiedWhilePinned",
-                            "A WBINVD empties the mask of CPUs while it is still bound to its CPU, so that a later load "
-                                    + "stays in the mask.",
+                            "A WBINVD empties the mask of CPUs while it is still bound to its CPU, so that a later "
+                                    + "load stays in the mask.",
                             false,
                             READ)
                     .proposing(true)
@@ -170,7 +170,10 @@ record KvmRules(
                     "no KVM rules for Linux release '" + release + "'; known: " + LinuxRelease.known());
         }
         return RuleRecords.of(
-                MethodHandles.lookup(), KvmRules.class, corrections.isEmpty() ? RULES : corrected(corrections), release);
+                MethodHandles.lookup(),
+                KvmRules.class,
+                corrections.isEmpty() ? RULES : corrected(corrections),
+                release);
     }
 
     private static List<ReleaseRule<?>> corrected(Set<String> corrections) {

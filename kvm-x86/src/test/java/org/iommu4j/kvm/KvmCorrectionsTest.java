@@ -19,8 +19,7 @@ class KvmCorrectionsTest {
     private final List<Processor> cpus = Processors.of(HardwareVirtualization.VMX, 4);
 
     private VirtualMachine machine(String... corrections) {
-        return new VirtualMachine(
-                new VmmMemory(), cpus, KvmOptions.DEFAULT.withCorrections(Set.of(corrections)));
+        return new VirtualMachine(new VmmMemory(), cpus, KvmOptions.DEFAULT.withCorrections(Set.of(corrections)));
     }
 
     private static void addDevice(VirtualMachine machine) {

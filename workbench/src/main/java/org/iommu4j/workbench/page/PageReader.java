@@ -140,7 +140,8 @@ public final class PageReader {
             Node stranger = fields.get(key);
             if (stranger != null) {
                 throw yaml.refused(
-                        stranger, "'" + key + "' in a page with" + (explored ? "" : "out") + " programs, expected none");
+                        stranger,
+                        "'" + key + "' in a page with" + (explored ? "" : "out") + " programs, expected none");
             }
         }
     }
@@ -400,7 +401,7 @@ public final class PageReader {
 
     /** Returns a constant by its name in pages: lower case, with spaces. */
     public static String sentence(Enum<?> constant) {
-        return constant.name().toLowerCase(Locale.ROOT).replace('_', ' ');
+        return constant.name().toLowerCase(Locale.ROOT).replace('_', ' ').replace("no snoop", "no-snoop");
     }
 
     // Expectations.

@@ -40,7 +40,11 @@ public final class PageText {
         });
         text.append("steps:\n");
         for (Step step : page.steps()) {
-            text.append("  - ").append(step.actor()).append(": ").append(step.words()).append('\n');
+            text.append("  - ")
+                    .append(step.actor())
+                    .append(": ")
+                    .append(step.words())
+                    .append('\n');
         }
         String release = tag(answer.linux());
         text.append("expect:\n  - {machines: [").append(answer.machine()).append("], since: ");

@@ -20,11 +20,7 @@ import java.util.Set;
  * @param never what must not be
  */
 public record Programs(
-        Map<String, List<Step>> byActor,
-        Scheduler scheduler,
-        Hardware hardware,
-        List<Step> vmm,
-        List<Property> never) {
+        Map<String, List<Step>> byActor, Scheduler scheduler, Hardware hardware, List<Step> vmm, List<Property> never) {
     /** What a step of a program can be. Whatever else an actor can do changes more than an exploration keeps. */
     static final Set<Verb> OF_PROGRAMS = Set.of(
             Verb.STORE,
@@ -120,6 +116,13 @@ public record Programs(
          * last to write the line.
          */
         DIRTY_AFTER_WBINVD,
+        /** A device's request with no-snoop goes past the caches, and its domain had promised to block that. */
+        NO_SNOOP_AFTER_ENFORCE,
+        /**
+         * An open device's request with no-snoop goes past the caches, and KVM takes the DMA of its virtual machine for
+         * coherent: it ignores WBINVD.
+         */
+        NO_SNOOP_UNKNOWN_TO_KVM,
         /** A device's read or write that its program has is refused by the IOMMU. */
         UNEXPECTED_FAULT,
         /** Nothing can happen any more, and a program has not ended. */

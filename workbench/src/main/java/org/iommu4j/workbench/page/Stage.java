@@ -2,10 +2,12 @@
 package org.iommu4j.workbench.page;
 
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.iommu4j.IommuException;
 import org.iommu4j.dma.DmaApi;
 import org.iommu4j.dma.DmaDevice;
@@ -76,6 +78,9 @@ public final class Stage {
 
     /** A device's virtual machine at the moment. */
     private final Map<String, String> users = new LinkedHashMap<>();
+
+    /** The devices that a virtual machine has open. */
+    private final Set<String> opened = new HashSet<>();
 
     /** The virtual machine of a HWPT. */
     private final Map<String, String> ownersOfHwpts = new LinkedHashMap<>();
@@ -311,6 +316,7 @@ public final class Stage {
             }
             guest.tellKvm(device(member));
             guest.open(device(member));
+            opened.add(member);
             usedBy(member, name);
         }
         page.memory().forEach((buffer, memory) -> {
@@ -468,10 +474,12 @@ public final class Stage {
             case BIND -> scenario.bindToVfio(device(step.argument(0)));
             case HOT_ADD -> {
                 guest(step.argument(1)).hotAdd(device(step.argument(0)));
+                opened.add(step.argument(0));
                 usedBy(step.argument(0), step.argument(1));
             }
             case HOT_REMOVE -> {
                 guest(step.argument(1)).hotRemove(device(step.argument(0)));
+                opened.remove(step.argument(0));
                 users.remove(step.argument(0));
             }
             case ALLOC -> {
@@ -494,9 +502,13 @@ public final class Stage {
             }
             case OPEN -> {
                 userOf(step.argument(0)).open(device(step.argument(0)));
+                opened.add(step.argument(0));
                 usedBy(step.argument(0), users.getOrDefault(step.argument(0), ""));
             }
-            case CLOSE -> userOf(step.argument(0)).close(device(step.argument(0)));
+            case CLOSE -> {
+                userOf(step.argument(0)).close(device(step.argument(0)));
+                opened.remove(step.argument(0));
+            }
             case KVM_ADD -> userOf(step.argument(0)).tellKvm(device(step.argument(0)));
             case KVM_ADD_FIRST -> guest(step.argument(1)).tellKvmFirst(device(step.argument(0)));
             case KVM_DEL -> userOf(step.argument(0)).untellKvm(device(step.argument(0)));
@@ -554,6 +566,19 @@ public final class Stage {
     /** Returns where a page of memory is. */
     public Place place(String memory) {
         return present(places, memory);
+    }
+
+    /** Returns whether a virtual machine has a device open, and KVM takes the DMA of that machine for coherent. */
+    public boolean isOpenAndTakenForCoherent(String device) {
+        return opened.contains(device) && !userOf(device).vm().noncoherentDma();
+    }
+
+    /** Returns whether the domain of a device promised to block no-snoop. */
+    public boolean isEnforced(String device) {
+        PciAddress address = device(device);
+        return outcomes().stream()
+                .anyMatch(outcome ->
+                        outcome.devices().contains(address) && outcome.enforceCacheCoherency() == Enforcement.ENFORCED);
     }
 
     /** Returns whether somebody uses a device now: a virtual machine, a driver of the kernel's, or a domain. */

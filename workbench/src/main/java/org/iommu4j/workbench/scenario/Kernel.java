@@ -34,7 +34,8 @@ public record Kernel(LinuxRelease release, boolean allowUnsafeInterrupts, Set<St
     /**
      * Returns this kernel with corrections.
      *
-     * @throws IllegalArgumentException when none of KVM's rules of that name proposes one; the message has those that do
+     * @throws IllegalArgumentException when none of KVM's rules of that name proposes one; the message has
+     *     those that do
      */
     public Kernel withCorrections(Set<String> names) {
         List<String> known = VirtualMachine.releaseRules().stream()
@@ -43,8 +44,8 @@ public record Kernel(LinuxRelease release, boolean allowUnsafeInterrupts, Set<St
                 .toList();
         for (String name : names) {
             if (!known.contains(name)) {
-                throw new IllegalArgumentException("no rule '" + name + "' of KVM proposes a correction; known: "
-                        + String.join(", ", known));
+                throw new IllegalArgumentException(
+                        "no rule '" + name + "' of KVM proposes a correction; known: " + String.join(", ", known));
             }
         }
         return new Kernel(release, allowUnsafeInterrupts, names);

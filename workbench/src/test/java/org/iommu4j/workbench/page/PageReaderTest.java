@@ -165,8 +165,7 @@ class PageReaderTest {
         assertThat(programs.hardware())
                 .isEqualTo(new Programs.Hardware(List.of(), List.of("buffer"), Programs.PrefetchBy.ANY_CPU));
         assertThat(programs.vmm()).extracting(Step::verb).containsExactly(Verb.HOT_ADD);
-        assertThat(programs.never())
-                .containsExactly(Programs.Property.STALE_READ, Programs.Property.STUCK);
+        assertThat(programs.never()).containsExactly(Programs.Property.STALE_READ, Programs.Property.STUCK);
     }
 
     @Test

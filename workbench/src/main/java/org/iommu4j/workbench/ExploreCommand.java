@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.iommu4j.IommuException;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.explorer.Bounds;
+import org.iommu4j.explorer.Cover;
+import org.iommu4j.explorer.Report;
+import org.iommu4j.explorer.Settings;
+import org.iommu4j.explorer.Violation;
+import org.iommu4j.host.InputException;
+import org.iommu4j.host.Printable;
+import org.iommu4j.workbench.explore.PageExplorer;
+import org.iommu4j.workbench.output.Json;
+import org.iommu4j.workbench.page.Page;
+import org.iommu4j.workbench.page.PageReader;
+import org.iommu4j.workbench.page.PageText;
+import org.iommu4j.workbench.page.Programs;
+import org.iommu4j.workbench.report.TextReport;
+import org.iommu4j.workbench.scenario.Kernel;
+import org.iommu4j.workbench.scenario.NotApplicableException;
+import org.iommu4j.workbench.scenario.Outcome;
+import org.iommu4j.workbench.scenario.RequestRefusedException;
+import org.iommu4j.workbench.scenario.UnexpectedFaultException;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.JsonNodeFactory;
+import tools.jackson.databind.node.ObjectNode;
+
+/** {@code iommu4j explore}: tries all orders of a page's programs. */
+@Command(
+        name = "explore",
+        mixinStandardHelpOptions = true,
+        description = "Tries all orders of a page's programs and of what may happen beside them (docs/explorer.md).",
+        footer = {
+            "",
+            "Examples:",
+            "  iommu4j explore flushed-buffer.yaml --linux 6.12 --save found.yaml",
+            "  iommu4j explore flushed-buffer.yaml --fix maskKeepsOwnCpu"
+        })
+final class ExploreCommand implements Callable<Integer> {
+    private static final String DEFAULT_MACHINE = "intel-nosc";
+    private static final int LONGEST_ABOUT = 110;
+
+    @Spec
+    private @Nullable CommandSpec spec;
+
+    @Parameters(index = "0", paramLabel = "FILE.yaml", description = "A page with programs.")
+    private String file = "";
+
+    @Option(
+            names = "--machine",
+            paramLabel = "NAME",
+            description = "A built-in machine (default: " + DEFAULT_MACHINE + ").")
+    private String machine = DEFAULT_MACHINE;
+
+    @Option(
+            names = "--linux",
+            paramLabel = "RELEASE",
+            description = "The kernel whose rules apply, such as 6.12 or 6.12.95+deb13 (default: the newest).")
+    private String linux = LinuxRelease.NEWEST.toString();
+
+    @Option(
+            names = "--property",
+            paramLabel = "NAME",
+            description = "What must not be, such as 'stale read', in place of the page's own; may be given again.")
+    private List<String> properties = new ArrayList<>();
+
+    @Option(
+            names = "--fix",
+            paramLabel = "RULE",
+            description = "Gives a rule of KVM the value that it proposes, and no release has. May be given again.")
+    private List<String> fixes = new ArrayList<>();
+
+    @Option(names = "--depth", paramLabel = "N", description = "Stops so many events from the beginning.")
+    private @Nullable Integer depth;
+
+    @Option(names = "--workers", paramLabel = "N", description = "How many threads, 1 to 64 (default: 1).")
+    private int workers = 1;
+
+    @Option(
+            names = "--memory",
+            paramLabel = "SIZE",
+            converter = SizeConverter.class,
+            description = "How much memory the states may take, for example 4G (default: half of the heap).")
+    private long memory = Runtime.getRuntime().maxMemory() / 2;
+
+    @Option(
+            names = "--save",
+            paramLabel = "FILE",
+            description = "Writes the way to a violation as a page that 'iommu4j run' runs.")
+    private @Nullable Path save;
+
+    @Option(
+            names = "--format",
+            paramLabel = "FORMAT",
+            description = "One of: ${COMPLETION-CANDIDATES} (default: text).")
+    private OutputFormat format = OutputFormat.TEXT;
+
+    @Override
+    public Integer call() {
+        Workbench workbench = Workbench.create();
+        Page page = PageReader.read(PathConverter.parameter(file));
+        LinuxRelease release = LinuxRelease.built(linux);
+        Kernel kernel = Kernel.of(release).withCorrections(new HashSet<>(fixes));
+        PageExplorer explorer =
+                new PageExplorer(workbench.runner(), page, workbench.machines().named(machine), kernel, never());
+        Bounds bounds = Bounds.NONE.withMemory(memory).withDepth(depth == null ? Bounds.NONE.depth() : depth);
+        Report report;
+        try {
+            report = explorer.explore(Settings.DEFAULT.withWorkers(workers), bounds, () -> false);
+        } catch (NotApplicableException | IommuException e) {
+            throw new InputException(
+                    page.file() + ":1:1: the page can't be set up on " + machine + ", Linux " + release + ": "
+                            + e.getMessage(),
+                    e);
+        }
+        Optional<Violation> violation = report.violation();
+        Page found = violation.map(explorer::found).orElse(null);
+        CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
+        Outcome outcome = found == null || found.steps().isEmpty() ? null : run(explorer, found, commandLine.getErr());
+        if (found != null && outcome != null) {
+            save(page, found, violation.orElseThrow().property(), outcome);
+        }
+        PrintWriter out = commandLine.getOut();
+        switch (format) {
+            case TEXT -> {
+                out.println(page.name() + " on " + machine + ", Linux " + release
+                        + (fixes.isEmpty() ? "" : " with " + String.join(", ", fixes)) + ": "
+                        + violation.map(Violation::property).orElse("nothing found"));
+                out.println(report.cover().statement());
+                violation.ifPresent(each -> {
+                    out.println();
+                    out.println("The shortest way, " + each.path().size() + " events:");
+                    each.path().forEach(step -> out.println("  " + step.text()));
+                });
+                if (outcome != null) {
+                    out.println();
+                    out.print(new TextReport(commandLine.getColorScheme()).of(outcome));
+                }
+            }
+            case JSON -> out.println(Json.page(node(page, release, report, outcome)));
+        }
+        out.flush();
+        return violation.isPresent() ? Main.EXIT_BAD : 0;
+    }
+
+    /** Returns the outcome of a run, null when it has no one answer, since a request is refused after other DMA. */
+    private @Nullable Outcome run(PageExplorer explorer, Page found, PrintWriter err) {
+        try {
+            return explorer.run(found);
+        } catch (InputException | UnexpectedFaultException | RequestRefusedException e) {
+            err.println(Printable.line("iommu4j: these steps can't be run as a case" + (save == null ? "" : " or saved")
+                    + ": " + e.getMessage()));
+            err.flush();
+            return null;
+        }
+    }
+
+    private Set<Programs.Property> never() {
+        Set<Programs.Property> chosen = EnumSet.noneOf(Programs.Property.class);
+        for (String name : properties) {
+            chosen.add(Stream.of(Programs.Property.values())
+                    .filter(property -> PageReader.sentence(property).equals(name))
+                    .findFirst()
+                    .orElseThrow(() -> new InputException("no property '" + name + "'; known: "
+                            + Stream.of(Programs.Property.values())
+                                    .map(PageReader::sentence)
+                                    .collect(Collectors.joining(", ")))));
+        }
+        return chosen;
+    }
+
+    private void save(Page page, Page found, String property, Outcome outcome) {
+        Path target = save;
+        if (target == null) {
+            return;
+        }
+        String about = property + ": " + page.about();
+        String text = PageText.remark(List.of(
+                        "Found by 'iommu4j explore " + page.name() + ".yaml --machine " + machine + " --linux " + linux
+                                + fixOptions() + "'.",
+                        "Run it by 'iommu4j run' with the same options."))
+                + PageText.of(
+                        found,
+                        page.name() + "-found",
+                        about.codePointCount(0, about.length()) <= LONGEST_ABOUT ? about : property,
+                        outcome);
+        try {
+            Files.writeString(target, text);
+        } catch (IOException e) {
+            throw new InputException(
+                    target + ": can't be written (" + e.getClass().getSimpleName() + ")", e);
+        }
+    }
+
+    private String fixOptions() {
+        return fixes.stream().map(" --fix "::concat).collect(Collectors.joining());
+    }
+
+    private ObjectNode node(Page page, LinuxRelease release, Report report, @Nullable Outcome outcome) {
+        ObjectNode node = JsonNodeFactory.instance.objectNode();
+        node.put("case", page.name());
+        node.put("machine", machine);
+        node.put("linux", release.toString());
+        ArrayNode corrections = node.putArray("fixes");
+        fixes.forEach(corrections::add);
+        Cover cover = report.cover();
+        node.putObject("cover")
+                .put("states", cover.states())
+                .put("transitions", cover.transitions())
+                .put("depth", cover.depth())
+                .put("ended", cover.ended().name())
+                .put("expectedCollisions", cover.expectedCollisions());
+        report.violation().ifPresent(violation -> {
+            ObjectNode found = node.putObject("violation").put("property", violation.property());
+            ArrayNode path = found.putArray("path");
+            violation.path().forEach(step -> path.add(step.text()));
+            if (outcome != null) {
+                found.put("verdict", outcome.verdict().name());
+            }
+        });
+        return node;
+    }
+}

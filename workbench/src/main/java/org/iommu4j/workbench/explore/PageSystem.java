@@ -1,0 +1,665 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.explore;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Supplier;
+import org.iommu4j.explorer.Property;
+import org.iommu4j.explorer.TransitionSystem;
+import org.iommu4j.host.InputException;
+import org.iommu4j.kvm.Vcpu;
+import org.iommu4j.platform.Processor;
+import org.iommu4j.workbench.page.Actor;
+import org.iommu4j.workbench.page.PageReader;
+import org.iommu4j.workbench.page.Programs;
+import org.iommu4j.workbench.page.Step;
+import org.iommu4j.workbench.page.Verb;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A page with programs as a transition system.
+ *
+ * <p>Actions, in this order: the next step of each program, the VMM's next step, a move of each vCPU to each CPU, a
+ * preemption of each vCPU, an eviction of each page's line, a prefetch of each page's line by each CPU.
+ *
+ * <p>A saved state has a word for what counts, one for the vCPUs, and one for each page of memory. The same words say
+ * what the live world is in, so that only those that differ are put back.
+ */
+final class PageSystem implements TransitionSystem {
+    private static final int CONTROL = 0;
+    private static final int VCPUS = 1;
+    private static final int MEMORY = 2;
+    private static final int SCHEDULER_BITS = 4;
+    private static final int VMM_BITS = 5;
+    private static final int ALL = -1;
+
+    private final Script script;
+    private final Supplier<LiveWorld> fresh;
+    private final Set<Programs.Property> never;
+    private final List<Property> properties;
+    private final int words;
+    private final int programs;
+    private final int cpus;
+    private final int[] counterBits;
+
+    /** The CPUs on which an actor of the host runs. */
+    private final boolean[] hostCpu;
+
+    private final boolean[] mayMove;
+
+    private final boolean[] mayPreempt;
+    private final boolean[] mayEvict;
+    private final boolean[] mayPrefetch;
+
+    /** The live world after each number of the VMM's steps; made when it is first needed. */
+    private final @Nullable Host[] hosts;
+
+    private final Map<Effect, Effect> effects = new HashMap<>();
+
+    // The present state.
+
+    private final int[] counters;
+    private int scheduled;
+    private int vmmSteps;
+    private int flags;
+    private LiveWorld live;
+
+    /** The words of the live world's state, but for what {@link #changed} says. */
+    private final long[] present;
+
+    /** Which words have to be written again, by their indexes, a bit each. */
+    private int changed = ALL;
+
+    /**
+     * A live world, and what it is in.
+     *
+     * @param world the world
+     * @param next whether the VMM's next step is refused; null while nobody knows
+     */
+    private static final class Host {
+        final LiveWorld world;
+        final long[] initial;
+        final boolean breaksPromise;
+        final boolean isUnknownToKvm;
+
+        @Nullable
+        Boolean nextIsRefused;
+
+        Host(LiveWorld world, long[] initial, long[] probed) {
+            this.world = world;
+            this.initial = initial;
+            breaksPromise = world.breaksPromise(probed);
+            isUnknownToKvm = world.isUnknownToKvm(probed);
+        }
+    }
+
+    /**
+     * What a step of the VMM does to a state: how vCPUs and entries are afterwards. Two are equal when they begin
+     * alike.
+     */
+    private static final class Effect {
+        private final long[] before;
+        private long vcpus;
+        private long[] entries = {};
+        private boolean drains;
+
+        Effect(long[] before) {
+            this.before = before;
+        }
+
+        @Override
+        public boolean equals(@Nullable Object other) {
+            return other instanceof Effect effect && Arrays.equals(before, effect.before);
+        }
+
+        @Override
+        public int hashCode() {
+            return Arrays.hashCode(before);
+        }
+    }
+
+    /**
+     * Opens one.
+     *
+     * @param fresh sets the page up on a fresh machine
+     * @param never what must not be
+     * @throws InputException when the page has more than a state can hold
+     */
+    PageSystem(Script script, Supplier<LiveWorld> fresh, Set<Programs.Property> never) {
+        this.script = script;
+        this.fresh = fresh;
+        this.never = never;
+        programs = script.actors.length;
+        words = MEMORY + script.memory.length;
+        counterBits = new int[programs];
+        int bits = SCHEDULER_BITS + VMM_BITS + 3;
+        for (int i = 0; i < programs; i++) {
+            counterBits[i] = Integer.SIZE - Integer.numberOfLeadingZeros(script.ops[i].length);
+            bits += counterBits[i];
+        }
+        if (words > MAX_WORDS || bits > Long.SIZE || script.programs.vmm().size() >= 1 << VMM_BITS) {
+            throw new InputException(script.page.file() + ":1:1: more memory, programs or steps of the VMM than a state"
+                    + " can hold: at most " + (MAX_WORDS - MEMORY) + " pages of memory, " + ((1 << VMM_BITS) - 1)
+                    + " steps of the VMM, and programs whose counters take " + Long.SIZE + " bits");
+        }
+        counters = new int[programs];
+        present = new long[words];
+        hosts = new Host[script.programs.vmm().size() + 1];
+        live = host(0).world;
+        cpus = live.cpus();
+        hostCpu = new boolean[cpus];
+        script.page.actors().values().forEach(actor -> {
+            if (actor instanceof Actor.Host host) {
+                hostCpu[host.cpu()] = true;
+            } else if (actor instanceof Actor.HostProcess process) {
+                hostCpu[process.cpu()] = true;
+            }
+        });
+        Programs.Scheduler scheduler = script.programs.scheduler();
+        Programs.Hardware hardware = script.programs.hardware();
+        mayMove = named(script.vcpus, scheduler.move());
+        mayPreempt = named(script.vcpus, scheduler.preempt());
+        mayEvict = named(script.memory, hardware.evict());
+        mayPrefetch = named(script.memory, hardware.prefetch());
+        properties = listed();
+        reset();
+    }
+
+    private static boolean[] named(String[] all, List<String> some) {
+        boolean[] named = new boolean[all.length];
+        for (int i = 0; i < all.length; i++) {
+            named[i] = some.contains(all[i]);
+        }
+        return named;
+    }
+
+    private List<Property> listed() {
+        List<Property> all = new ArrayList<>();
+        for (Programs.Property property : Programs.Property.values()) {
+            if (never.contains(property)) {
+                switch (property) {
+                    case STALE_READ, DIRTY_AFTER_WBINVD, UNEXPECTED_FAULT -> {
+                        int flag = flag(property);
+                        all.add(new Property(PageReader.sentence(property), () -> (flags & flag) == 0));
+                    }
+                    case LOST_WRITE ->
+                        all.add(new Property(
+                                PageReader.sentence(property), () -> !haveEnded() || live.isWrittenBackWhole()));
+                    case NO_SNOOP_AFTER_ENFORCE ->
+                        all.add(new Property(PageReader.sentence(property), () -> !host(vmmSteps).breaksPromise));
+                    case NO_SNOOP_UNKNOWN_TO_KVM ->
+                        all.add(new Property(PageReader.sentence(property), () -> !host(vmmSteps).isUnknownToKvm));
+                    case STUCK -> {
+                        // The engine knows it by its own name; see mayRest.
+                    }
+                }
+            }
+        }
+        return List.copyOf(all);
+    }
+
+    private static int flag(Programs.Property property) {
+        return switch (property) {
+            case STALE_READ -> 1;
+            case DIRTY_AFTER_WBINVD -> 2;
+            case UNEXPECTED_FAULT -> 4;
+            case LOST_WRITE, NO_SNOOP_AFTER_ENFORCE, NO_SNOOP_UNKNOWN_TO_KVM, STUCK ->
+                throw new IllegalStateException(property + " is seen in the state itself");
+        };
+    }
+
+    private void raise(Programs.Property property) {
+        if (never.contains(property)) {
+            flags |= flag(property);
+        }
+    }
+
+    @Override
+    public int words() {
+        return words;
+    }
+
+    @Override
+    public List<Property> properties() {
+        return properties;
+    }
+
+    // Actions by their ordinals.
+
+    @Override
+    public int actions() {
+        return prefetches() + script.memory.length * cpus;
+    }
+
+    private int moves() {
+        return programs + 1;
+    }
+
+    private int preemptions() {
+        return moves() + script.vcpus.length * cpus;
+    }
+
+    private int evictions() {
+        return preemptions() + script.vcpus.length;
+    }
+
+    private int prefetches() {
+        return evictions() + script.memory.length;
+    }
+
+    @Override
+    public int enabled(int[] into) {
+        int count = 0;
+        for (int program = 0; program < programs; program++) {
+            if (isEnabled(program)) {
+                into[count++] = program;
+            }
+        }
+        if (vmmSteps < script.programs.vmm().size() && !isNextRefused()) {
+            into[count++] = programs;
+        }
+        if (scheduled < script.programs.scheduler().atMost()) {
+            for (int vcpu = 0; vcpu < script.vcpus.length; vcpu++) {
+                for (int cpu = 0; mayMove[vcpu] && cpu < cpus; cpu++) {
+                    if (live.vcpus[vcpu].processor() != live.processors[cpu]) {
+                        into[count++] = moves() + vcpu * cpus + cpu;
+                    }
+                }
+                if (mayPreempt[vcpu]) {
+                    into[count++] = preemptions() + vcpu;
+                }
+            }
+        }
+        boolean anyCpu = script.programs.hardware().prefetchBy() == Programs.PrefetchBy.ANY_CPU;
+        for (int page = 0; page < script.memory.length; page++) {
+            if (mayEvict[page] && live.isCached(page)) {
+                into[count++] = evictions() + page;
+            }
+            for (int cpu = 0; mayPrefetch[page] && cpu < cpus; cpu++) {
+                if (live.mayPrefetch(page, cpu, anyCpu)) {
+                    into[count++] = prefetches() + page * cpus + cpu;
+                }
+            }
+        }
+        return count;
+    }
+
+    private boolean isEnabled(int program) {
+        int counter = counters[program];
+        if (counter == script.ops[program].length) {
+            return false;
+        }
+        Script.Op op = script.ops[program][counter];
+        return switch (op.verb()) {
+            case AWAIT ->
+                op.other() >= 0
+                        && script.sent[op.other()][program][counters[op.other()]]
+                                > script.awaited[op.other()][program][counter];
+            case READ, WRITE, DONE -> !live.isDevice(program) || live.isUsed(program);
+            default -> true;
+        };
+    }
+
+    @Override
+    public void apply(int action) {
+        changed |= changedBy(action);
+        if (action < programs) {
+            step(action);
+        } else if (action == programs) {
+            vmmStep();
+        } else if (action < preemptions()) {
+            live.vcpus[(action - moves()) / cpus].loadOn(live.processors[(action - moves()) % cpus]);
+            scheduled++;
+        } else if (action < evictions()) {
+            Vcpu vcpu = live.vcpus[action - preemptions()];
+            Processor on = vcpu.processor();
+            vcpu.loadOn(on);
+            scheduled++;
+        } else if (action < prefetches()) {
+            live.evict(action - evictions());
+        } else {
+            live.prefetch((action - prefetches()) / cpus, (action - prefetches()) % cpus);
+        }
+    }
+
+    /** Returns which words an action may change, a bit each. */
+    private int changedBy(int action) {
+        if (action < programs) {
+            Script.Op op = script.ops[action][counters[action]];
+            return switch (op.verb()) {
+                case STORE, LOAD, CLFLUSH, MAP_AS, READ, WRITE -> 1 << CONTROL | 1 << MEMORY + op.memory();
+                case RING, AWAIT, DONE -> 1 << CONTROL;
+                case END_WBINVD -> 1 << CONTROL | 1 << VCPUS;
+                default -> ALL;
+            };
+        }
+        if (action == programs) {
+            return ALL;
+        }
+        if (action < evictions()) {
+            // Without an exit for WBINVD a load on another CPU flushes the old one.
+            return ALL;
+        }
+        return 1 << MEMORY + (action < prefetches() ? action - evictions() : (action - prefetches()) / cpus);
+    }
+
+    private void step(int program) {
+        Script.Op op = script.ops[program][counters[program]];
+        live.act(program, op);
+        counters[program]++;
+        if (live.stale) {
+            raise(Programs.Property.STALE_READ);
+        }
+        if (live.refused) {
+            raise(Programs.Property.UNEXPECTED_FAULT);
+        }
+        if (op.verb() == Verb.BEGIN_WBINVD
+                && live.vcpus[script.vcpuOf[program]].insideExecutedWbinvd()
+                && live.isDirty(program)) {
+            raise(Programs.Property.DIRTY_AFTER_WBINVD);
+        }
+    }
+
+    // The VMM's steps.
+
+    private Host host(int steps) {
+        Host host = hosts[steps];
+        if (host == null) {
+            host = made(steps);
+            hosts[steps] = host;
+        }
+        return host;
+    }
+
+    /** Makes the world after some of the VMM's steps, and one whose units never cached anything on the way. */
+    private Host made(int steps) {
+        LiveWorld warm = fresh.get();
+        LiveWorld cold = fresh.get();
+        warm.probe();
+        for (int i = 0; i < steps; i++) {
+            warm.doVmmStep(i);
+            warm.drain();
+            warm.probe();
+            cold.doVmmStep(i);
+            cold.drain();
+        }
+        long[] probed = warm.probe();
+        if (!Arrays.equals(probed, cold.probe())) {
+            throw new InputException(script.page.file() + ":1:1: after " + steps + " steps of the VMM a translation"
+                    + " depends on what a unit cached before, which no state holds: this page can't be explored");
+        }
+        long[] initial = new long[words];
+        initial[VCPUS] = warm.saveVcpus();
+        for (int page = 0; page < script.memory.length; page++) {
+            initial[MEMORY + page] = warm.saveMemory(page);
+        }
+        return new Host(warm, initial, probed);
+    }
+
+    private boolean isNextRefused() {
+        Host host = host(vmmSteps);
+        Boolean refused = host.nextIsRefused;
+        if (refused == null) {
+            LiveWorld trial = replayed(vmmSteps);
+            refused = !trial.doVmmStep(vmmSteps);
+            host.nextIsRefused = refused;
+        }
+        return refused;
+    }
+
+    private LiveWorld replayed(int steps) {
+        LiveWorld world = fresh.get();
+        for (int i = 0; i < steps; i++) {
+            world.doVmmStep(i);
+            world.drain();
+        }
+        return world;
+    }
+
+    private void vmmStep() {
+        changed = ALL;
+        know();
+        long[] state = present.clone();
+        long[] before = new long[2 + script.memory.length];
+        before[0] = vmmSteps;
+        before[1] = state[VCPUS];
+        for (int page = 0; page < script.memory.length; page++) {
+            before[2 + page] = LiveWorld.entryOf(state[MEMORY + page]);
+        }
+        Effect effect = effects.computeIfAbsent(new Effect(before), asked -> tried(asked, state));
+        vmmSteps++;
+        state[VCPUS] = effect.vcpus;
+        for (int page = 0; page < script.memory.length; page++) {
+            state[MEMORY + page] = LiveWorld.withEntry(state[MEMORY + page], effect.entries[page]);
+        }
+        live = host(vmmSteps).world;
+        restoreAll(state, 0);
+        if (effect.drains) {
+            live.drain();
+        }
+    }
+
+    /** Does the VMM's next step in a world of its own, from a state, and sees what became of it. */
+    private Effect tried(Effect effect, long[] state) {
+        LiveWorld world = replayed(vmmSteps);
+        world.restoreVcpus(state[VCPUS]);
+        for (int page = 0; page < script.memory.length; page++) {
+            world.restoreMemory(page, state[MEMORY + page]);
+        }
+        long flushed = world.wbinvds();
+        if (!world.doVmmStep(vmmSteps)) {
+            throw new IllegalStateException("step " + vmmSteps + " of the VMM is refused in one state, and not in"
+                    + " another that differs in vCPUs, entries and lines alone");
+        }
+        flushed = world.wbinvds() - flushed;
+        effect.drains = flushed > 0;
+        if (flushed % cpus != 0) {
+            throw new IllegalStateException(
+                    flushed + " WBINVD in a step of the VMM, expected none, or one on each of " + cpus + " CPUs");
+        }
+        effect.vcpus = world.saveVcpus();
+        effect.entries = new long[script.memory.length];
+        for (int page = 0; page < script.memory.length; page++) {
+            long saved = world.saveMemory(page);
+            effect.entries[page] = LiveWorld.entryOf(saved);
+            long same = LiveWorld.withEntry(state[MEMORY + page], effect.entries[page]);
+            if (!effect.drains && saved != same) {
+                throw new IllegalStateException(
+                        "a step of the VMM changes the lines of '" + script.memory[page] + "', expected none");
+            }
+        }
+        return effect;
+    }
+
+    // States.
+
+    @Override
+    public void reset() {
+        Arrays.fill(counters, 0);
+        scheduled = 0;
+        vmmSteps = 0;
+        flags = 0;
+        live = host(0).world;
+        restoreAll(host(0).initial, 0);
+    }
+
+    private void restoreAll(long[] from, int at) {
+        live.restoreVcpus(from[at + VCPUS]);
+        for (int page = 0; page < script.memory.length; page++) {
+            live.restoreMemory(page, from[at + MEMORY + page]);
+        }
+        changed = ALL;
+    }
+
+    private long control() {
+        long control = 0;
+        for (int program = 0; program < programs; program++) {
+            control = control << counterBits[program] | counters[program];
+        }
+        control = control << SCHEDULER_BITS | scheduled;
+        control = control << VMM_BITS | vmmSteps;
+        return control << 3 | flags;
+    }
+
+    private void know() {
+        int stale = changed;
+        if (stale == 0) {
+            return;
+        }
+        if ((stale & 1 << CONTROL) != 0) {
+            present[CONTROL] = control();
+        }
+        if ((stale & 1 << VCPUS) != 0) {
+            present[VCPUS] = live.saveVcpus();
+        }
+        for (int page = 0; page < script.memory.length; page++) {
+            if ((stale & 1 << MEMORY + page) != 0) {
+                present[MEMORY + page] = live.saveMemory(page);
+            }
+        }
+        changed = 0;
+    }
+
+    /** Has all words written again, whether or not an action is known to change them. */
+    void forget() {
+        changed = ALL;
+    }
+
+    @Override
+    public long fingerprint() {
+        know();
+        long hash = 0;
+        for (long word : present) {
+            hash = LiveWorld.mix(hash, word);
+        }
+        return hash;
+    }
+
+    /**
+     * {@inheritDoc}
+     *
+     * <p>CPUs on which no actor of the host runs are alike: each has a signature of its cache, and of what the vCPUs
+     * have to do with it, and only the sum of the signatures counts.
+     */
+    @Override
+    public long canonicalFingerprint() {
+        know();
+        long hash = live.withoutCpus(present[VCPUS], LiveWorld.mix(0, present[CONTROL]));
+        for (int page = 0; page < script.memory.length; page++) {
+            hash = live.withoutCpus(page, present[MEMORY + page], hash);
+        }
+        long sum = 0;
+        for (int cpu = 0; cpu < cpus; cpu++) {
+            long signature = LiveWorld.mix(hostCpu[cpu] ? cpu + 2 : 1, live.cell(present[VCPUS], cpu));
+            for (int page = 0; page < script.memory.length; page++) {
+                signature = LiveWorld.mix(signature, live.cell(page, present[MEMORY + page], cpu));
+            }
+            sum += LiveWorld.mix(0, signature);
+        }
+        return LiveWorld.mix(hash, sum);
+    }
+
+    @Override
+    public void save(long[] into, int at) {
+        know();
+        System.arraycopy(present, 0, into, at, words);
+    }
+
+    @Override
+    public void restore(long[] from, int at) {
+        know();
+        long control = from[at + CONTROL];
+        flags = (int) control & 7;
+        control >>>= 3;
+        int steps = (int) control & (1 << VMM_BITS) - 1;
+        control >>>= VMM_BITS;
+        scheduled = (int) control & (1 << SCHEDULER_BITS) - 1;
+        control >>>= SCHEDULER_BITS;
+        for (int program = programs - 1; program >= 0; program--) {
+            counters[program] = (int) control & (1 << counterBits[program]) - 1;
+            control >>>= counterBits[program];
+        }
+        if (steps != vmmSteps) {
+            vmmSteps = steps;
+            live = host(steps).world;
+            restoreAll(from, at);
+        } else {
+            if (from[at + VCPUS] != present[VCPUS]) {
+                live.restoreVcpus(from[at + VCPUS]);
+            }
+            for (int page = 0; page < script.memory.length; page++) {
+                if (from[at + MEMORY + page] != present[MEMORY + page]) {
+                    live.restoreMemory(page, from[at + MEMORY + page]);
+                }
+            }
+        }
+        System.arraycopy(from, at, present, 0, words);
+        changed = 0;
+    }
+
+    private boolean haveEnded() {
+        for (int program = 0; program < programs; program++) {
+            if (counters[program] < script.ops[program].length) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /** A device that nobody uses any more does nothing, and those that wait for it wait. */
+    @Override
+    public boolean mayRest() {
+        if (!never.contains(Programs.Property.STUCK) || haveEnded()) {
+            return true;
+        }
+        for (int program = 0; program < programs; program++) {
+            if (live.isDevice(program) && counters[program] < script.ops[program].length && !live.isUsed(program)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    // Words.
+
+    @Override
+    public String describe(int action) {
+        Step step = stepOf(action);
+        return step.actor() + ": " + step.words();
+    }
+
+    /** Returns what an action does in the present state, as a page has it. */
+    Step stepOf(int action) {
+        if (action < programs) {
+            return script.ops[action][counters[action]].step();
+        }
+        if (action == programs) {
+            return script.programs.vmm().get(vmmSteps);
+        }
+        if (action < preemptions()) {
+            int move = action - moves();
+            return event("scheduler", Verb.MOVE, script.vcpus[move / cpus], "cpu" + move % cpus);
+        }
+        if (action < evictions()) {
+            return event("scheduler", Verb.PREEMPT, script.vcpus[action - preemptions()]);
+        }
+        if (action < prefetches()) {
+            return event("hardware", Verb.EVICT, script.memory[action - evictions()]);
+        }
+        int prefetch = action - prefetches();
+        return event("hardware", Verb.PREFETCH, script.memory[prefetch / cpus], "cpu" + prefetch % cpus);
+    }
+
+    private static Step event(String actor, Verb verb, String... arguments) {
+        return new Step(actor, verb, List.of(arguments), 1);
+    }
+
+    /** Returns the world that is live now. */
+    LiveWorld live() {
+        return live;
+    }
+}

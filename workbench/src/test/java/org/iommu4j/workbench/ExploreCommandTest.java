@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import picocli.CommandLine;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+class ExploreCommandTest {
+    private static final String FLUSHED = "../examples/explorations/flushed-buffer.yaml";
+
+    private final StringWriter out = new StringWriter();
+    private final StringWriter err = new StringWriter();
+
+    private int execute(String... arguments) {
+        CommandLine commandLine = Main.commandLine();
+        commandLine.setOut(new PrintWriter(out));
+        commandLine.setErr(new PrintWriter(err));
+        commandLine.setColorScheme(CommandLine.Help.defaultColorScheme(CommandLine.Help.Ansi.OFF));
+        return commandLine.execute(arguments);
+    }
+
+    @Test
+    void aViolationIsShownAndSavedAsAPageThatRunsToTheSameVerdict(@TempDir Path directory) throws Exception {
+        Path saved = directory.resolve("found.yaml");
+        assertThat(execute(
+                        "explore", FLUSHED, "--linux", "6.12", "--property", "stale read", "--save", saved.toString()))
+                .isEqualTo(1);
+        assertThat(out.toString())
+                .contains("flushed-buffer on intel-nosc, Linux 6.12: stale read")
+                .contains("ended at the first violation")
+                .contains("The shortest way, 15 events:")
+                .contains("scheduler: move vcpu0 to cpu")
+                .contains("CORRUPTED, blame HOST");
+        assertThat(Files.readString(saved)).contains("verdict: CORRUPTED, blame: HOST");
+        out.getBuffer().setLength(0);
+        assertThat(execute("run", saved.toString(), "--linux", "6.12")).isEqualTo(1);
+        assertThat(out.toString()).contains("CORRUPTED, blame HOST").doesNotContain("unexpected");
+        // Who never flushed in vain has the same steps and another answer.
+        out.getBuffer().setLength(0);
+        assertThat(execute("run", saved.toString(), "--linux", "6.12", "--fix", "maskKeepsOwnCpu"))
+                .isZero();
+        assertThat(err.toString()).isEmpty();
+    }
+
+    @Test
+    void aReadThatIsRefusedIsTriedInTheSavedPage(@TempDir Path directory) throws Exception {
+        Path saved = directory.resolve("found.yaml");
+        assertThat(execute(
+                        "explore",
+                        "../examples/explorations/two-devices.yaml",
+                        "--machine",
+                        "intel-mixed-fs",
+                        "--linux",
+                        "6.19",
+                        "--save",
+                        saved.toString()))
+                .isEqualTo(1);
+        assertThat(out.toString()).contains("unexpected fault", "REFUSED");
+        assertThat(Files.readString(saved)).contains("gpu2: try read buffer", "verdict: REFUSED");
+        assertThat(execute("run", saved.toString(), "--machine", "intel-mixed-fs", "--linux", "6.19"))
+                .isZero();
+        assertThat(err.toString()).isEmpty();
+    }
+
+    @Test
+    void whatWasCoveredIsSaidWhereNothingIsFound() {
+        assertThat(execute(
+                        "explore",
+                        FLUSHED,
+                        "--fix",
+                        "maskKeepsOwnCpu",
+                        "--fix",
+                        "maskEmptiedWhilePinned",
+                        "--workers",
+                        "2"))
+                .isZero();
+        assertThat(out.toString())
+                .contains("with maskKeepsOwnCpu, maskEmptiedWhilePinned: nothing found")
+                .contains(" states, ", ": complete");
+    }
+
+    @Test
+    void aBoundIsSaid() {
+        assertThat(execute("explore", FLUSHED, "--depth", "5", "--format", "json"))
+                .isZero();
+        JsonNode json = JsonMapper.shared().readTree(out.toString());
+        assertThat(json.at("/cover/ended").asString()).isEqualTo("DEPTH");
+        assertThat(json.at("/cover/depth").asInt()).isEqualTo(5);
+        assertThat(json.has("violation")).isFalse();
+    }
+
+    @Test
+    void programsReadAViolationAsJson() {
+        assertThat(execute("explore", FLUSHED, "--property", "stale read", "--format", "json"))
+                .isEqualTo(1);
+        JsonNode json = JsonMapper.shared().readTree(out.toString());
+        assertThat(json.at("/violation/property").asString()).isEqualTo("stale read");
+        assertThat(json.at("/violation/path")).hasSize(15);
+        assertThat(json.at("/violation/verdict").asString()).isEqualTo("CORRUPTED");
+    }
+
+    @Test
+    void wrongInputExitsWithTwoAndNamesWhatIsAllowed() {
+        assertThat(execute("explore", FLUSHED, "--property", "stale")).isEqualTo(2);
+        assertThat(err.toString()).contains("no property 'stale'; known: stale read, lost write");
+        assertThat(execute("explore", FLUSHED, "--fix", "guestMtrrs")).isEqualTo(2);
+        assertThat(err.toString()).contains("no rule 'guestMtrrs'", "known: maskKeepsOwnCpu");
+        assertThat(execute("explore", "../workbench/src/main/resources/cases/late-attach.yaml"))
+                .isEqualTo(2);
+        assertThat(err.toString()).contains("a page without programs");
+        assertThat(execute("run", FLUSHED)).isEqualTo(2);
+        assertThat(err.toString()).contains("'iommu4j explore' tries all");
+        assertThat(execute("explore", FLUSHED, "--machine", "vax")).isEqualTo(2);
+        assertThat(err.toString()).contains("no machine 'vax'");
+        assertThat(execute("explore", "../examples/explorations/joining-hwpt.yaml", "--linux", "6.1"))
+                .isEqualTo(2);
+        assertThat(err.toString()).contains("can't be set up on intel-nosc, Linux 6.1", "no iommufd");
+    }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.explore;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import org.iommu4j.sim.verdict.Blame;
+import org.iommu4j.sim.verdict.Verdict;
+import org.iommu4j.workbench.scenario.Outcome;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** A device comes while its virtual machine runs. */
+class HotAddExplorationTest {
+    @ParameterizedTest
+    @ValueSource(strings = {"6.1", "6.6", "6.12", "7.3"})
+    void aLateRegistrationIsFoundAndItsCorrectionClosesIt(String release) {
+        Explored added = Explored.example("hot-added", "intel-nosc", release);
+        Outcome outcome = added.assertFound("stale read", 10);
+        assertThat(outcome.verdict()).isEqualTo(Verdict.CORRUPTED);
+        assertThat(outcome.blame()).isEqualTo(Blame.HOST);
+        added.corrected("maskFollowsEveryLoad").assertClean();
+    }
+
+    /** The guest's WBINVD came before the device: KVM ignored it, and the device reads old memory. */
+    @Test
+    void aWbinvdThatWasIgnoredIsFoundAndItsCorrectionClosesIt() {
+        Explored added = Explored.example("hot-added", "intel-nosc", "7.3")
+                .withText("await gpu, wbinvd, ring gpu", "wbinvd, await gpu, ring gpu");
+        added.corrected("maskFollowsEveryLoad").assertFound("stale read", 9);
+        added.corrected("maskFollowsEveryLoad", "flushesOnRegistration").assertClean();
+    }
+
+    @Test
+    void entriesThatStayWhenADeviceComesAreFoundUntil66() {
+        Outcome outcome =
+                Explored.example("hot-added-uncached", "intel-nosc", "6.6").assertFound("stale read", 9);
+        assertThat(outcome.verdict()).isEqualTo(Verdict.CORRUPTED);
+        assertThat(outcome.blame()).isEqualTo(Blame.HOST);
+        Explored.example("hot-added-uncached", "intel-nosc", "6.7").assertClean();
+        Explored.example("hot-added-uncached", "intel-nosc", "7.3").assertClean();
+    }
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.explore;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import org.iommu4j.explorer.Bounds;
+import org.iommu4j.explorer.Cover;
+import org.iommu4j.explorer.Report;
+import org.iommu4j.explorer.Settings;
+import org.iommu4j.explorer.Violation;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** A state is all that a live world depends on: a world to which it was restored goes on like one that came to it. */
+class PageSystemTest {
+    private static final int WALKS = 25;
+    private static final int LENGTH = 60;
+
+    /** Two guests with a vCPU each, host CPUs, two pages of memory, all that may happen. */
+    private static final String CROWD = """
+            case: crowd
+            about: everything that a state has
+            actors:
+              vcpu0:  {vm: guest, cpu: 1}
+              vcpu1:  {vm: guest, cpu: 2}
+              kernel: {host: true, cpu: 0}
+              gpu:    {device: first, vm: guest, no-snoop: true}
+              nic:    {device: second, no-snoop: true}
+            memory:
+              one: {of: guest}
+              two: {of: guest}
+            programs:
+              vcpu0:  [store one = 1, wbinvd, turn caching off, load two, map two as UC, store two = 5, ring gpu,
+                       turn caching on, await gpu, load one, clflush one, wbinvd, load two]
+              vcpu1:  [load one, store two = 2, wbinvd, map two as WB, load two, await vcpu0, store one = 3]
+              kernel: [wbinvd, load one, store two = 4, clflush two, wbinvd everywhere]
+              gpu:    [await vcpu0, read one, write two = 6, read two, done]
+              nic:    [read one, write two = 7, write one = 8]
+            may:
+              scheduler: {move: [vcpu0, vcpu1], preempt: [vcpu0, vcpu1], at-most: 6}
+              hardware:  {evict: [one, two], prefetch: [one, two], prefetch-by: any cpu}
+              vmm:       [hot-add nic to guest, run vcpu1, hot-remove gpu from guest, hot-remove nic from guest,
+                          hot-add gpu to guest]
+            never: [stuck]
+            """;
+
+    private static PageSystem system(String release, String machine, String... corrections) {
+        return (PageSystem) Explored.text(CROWD, machine, release)
+                .corrected(corrections)
+                .explorer()
+                .open();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"7.3, intel-nosc", "6.6, intel-mixed", "6.1, amd", "6.12, intel-sc"})
+    void aWorldThatAStateWasPutBackIntoGoesOnLikeTheOneThatCameToIt(String release, String machine) {
+        long seed = Long.getLong("explore.seed", System.nanoTime());
+        Random random = new Random(seed);
+        PageSystem walker = system(release, machine);
+        PageSystem jumper = system(release, machine);
+        List<long[]> visited = new ArrayList<>();
+        int[] enabled = new int[walker.actions()];
+        int[] others = new int[walker.actions()];
+        for (int walk = 0; walk < WALKS; walk++) {
+            walker.reset();
+            for (int step = 0; step < LENGTH; step++) {
+                String at = "seed " + seed + ", walk " + walk + ", step " + step;
+                long[] state = saved(walker);
+                visited.add(state);
+                // Somewhere else in between, so that all of the state has to be put back.
+                jumper.restore(visited.get(random.nextInt(visited.size())), 0);
+                jumper.restore(state, 0);
+                assertThat(saved(jumper)).as(at).isEqualTo(state);
+                assertThat(jumper.fingerprint()).as(at).isEqualTo(walker.fingerprint());
+                int count = walker.enabled(enabled);
+                assertThat(jumper.enabled(others)).as(at).isEqualTo(count);
+                assertThat(others).startsWith(java.util.Arrays.copyOf(enabled, count));
+                if (count == 0) {
+                    break;
+                }
+                int action = enabled[random.nextInt(count)];
+                walker.apply(action);
+                jumper.apply(action);
+                assertThat(KvmFields.of(jumper.live().vcpus)).as(at).isEqualTo(KvmFields.of(walker.live().vcpus));
+                assertThat(saved(jumper)).as(at).isEqualTo(saved(walker));
+                walker.forget();
+                assertThat(saved(jumper)).as(at + ", all words").isEqualTo(saved(walker));
+                assertThat(jumper.live().machine.digest())
+                        .as(at + ", " + walker.describe(0))
+                        .isEqualTo(walker.live().machine.digest());
+            }
+        }
+        assertThat(visited).hasSizeGreaterThan(1000);
+    }
+
+    private static long[] saved(PageSystem system) {
+        long[] state = new long[system.words()];
+        system.save(state, 0);
+        return state;
+    }
+
+    @ParameterizedTest
+    @CsvSource({"flushed-buffer", "received-buffer", "hot-added", "hot-added-uncached"})
+    void twoWorkersFindWhatOneFinds(String page) {
+        Explored explored = Explored.example(page, "intel-nosc", "7.3");
+        Cover one = explored.explorer()
+                .explore(Settings.DEFAULT, Bounds.NONE, () -> false)
+                .cover();
+        Cover two = explored.explorer()
+                .explore(Settings.DEFAULT.withWorkers(2), Bounds.NONE, () -> false)
+                .cover();
+        assertThat(two.states()).isEqualTo(one.states());
+        assertThat(two.transitions()).isEqualTo(one.transitions());
+        assertThat(two.depth()).isEqualTo(one.depth());
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "flushed-buffer, 7.3, ''",
+        "flushed-buffer, 7.3, maskKeepsOwnCpu",
+        "flushed-buffer, 7.3, maskKeepsOwnCpu maskEmptiedWhilePinned",
+        "received-buffer, 7.3, maskKeepsOwnCpu maskEmptiedWhilePinned",
+        "received-buffer, 7.3, maskKeepsOwnCpu maskEmptiedWhilePinned wbinvdReachesAllCpus",
+        "hot-added, 7.3, ''",
+        "hot-added, 7.3, maskFollowsEveryLoad",
+        "hot-added-uncached, 6.6, ''"
+    })
+    void symmetryOfCpusChangesNoVerdict(String page, String release, String corrections) {
+        Explored explored = Explored.example(page, "intel-nosc", release)
+                .corrected(corrections.isEmpty() ? new String[0] : corrections.split(" "));
+        Report folded = explored.explorer().explore(Settings.DEFAULT, Bounds.NONE, () -> false);
+        Report whole = explored.explorer().explore(Settings.DEFAULT.withSymmetry(false), Bounds.NONE, () -> false);
+        assertThat(folded.violation().map(Violation::property))
+                .isEqualTo(whole.violation().map(Violation::property));
+        assertThat(folded.violation().map(each -> each.path().size()))
+                .isEqualTo(whole.violation().map(each -> each.path().size()));
+        assertThat(folded.cover().ended()).isEqualTo(whole.cover().ended());
+        assertThat(folded.cover().depth()).isEqualTo(whole.cover().depth());
+        assertThat(folded.cover().states()).isLessThan(whole.cover().states());
+    }
+}
