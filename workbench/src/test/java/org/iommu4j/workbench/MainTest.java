@@ -48,7 +48,7 @@ class MainTest {
     @Test
     void aRunIsAPageForABrowserWhoseExitCodeIsTheSame() {
         assertThat(execute("run", "guest-forgets-flush", "--format", "html")).isEqualTo(1);
-        assertThat(out.toString()).startsWith("<!doctype html>").contains("CORRUPTED by the guest's driver", "<svg");
+        assertThat(out.toString()).startsWith("<!doctype html>").contains("CORRUPTED by the guest&#39;s driver", "<svg");
         assertThat(err.toString()).isEmpty();
     }
 
@@ -180,7 +180,7 @@ class MainTest {
                 "run guest-no-snoop --linux 7.9.13",
                 "run guest-no-snoop --linux 5.14.0-503.el9.x86_64",
                 "cases --linux 5.14.0-503.el9.x86_64",
-                "run guest-no-snoop --format html",
+                "run guest-no-snoop --format csv",
                 "run guest-no-snoop --device 0000:77:00.0",
                 "run guest-no-snoop --device gpu",
                 "run guest-no-snoop --device 0000:00:01.0",

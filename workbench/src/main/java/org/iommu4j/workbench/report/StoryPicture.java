@@ -54,7 +54,7 @@ public final class StoryPicture {
             @media print{.story{-webkit-print-color-adjust:exact;print-color-adjust:exact;break-inside:avoid}}
             """;
 
-    private static final int NUMBERS = 58;
+    private static final int NUMBERS = 76;
     private static final int LANE = 176;
     private static final int HEADER = 34;
     private static final int ROW = 34;
