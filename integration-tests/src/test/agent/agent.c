@@ -7,6 +7,7 @@
 //
 //   run       reads the disk's first bytes up to a zero: sequences of calls. Each sequence runs in a process of its
 //             own. An answer is a line "ANSWER sequence step result errno outputs".
+//   wbinvd    a guest executes WBINVD while its thread is moved: see wbinvd.c. The machine has three CPUs.
 //   quit      powers the machine off.
 //
 // A sequence begins with a line "sequence number=N limit=BYTES lock=0|1": its number, the limit of locked memory, and
@@ -14,6 +15,7 @@
 // fixed order. Files are numbered slots; the number of a function is its place in the option. An address of memory is
 // an area and an offset. See calls[] for the calls, and areas[] for the memory.
 #define _GNU_SOURCE
+#include "agent.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -21,8 +23,6 @@
 #include <linux/capability.h>
 #include <linux/kvm.h>
 #include <linux/vfio.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -38,16 +38,12 @@
 #include <termios.h>
 #include <unistd.h>
 
-typedef uint64_t u64;
-typedef uint32_t u32;
-
-#define PAGE 4096ULL
 #define SEQUENCES_SIZE (16 << 20) // of the disk; the archive follows
 #define ARCHIVE_SIZE (16 << 20)
 
-static FILE *answers;
+FILE *answers;
 
-static void fail(const char *what) {
+void fail(const char *what) {
     fprintf(answers, "FAILED %s: %s\n", what, strerror(errno));
     fflush(answers);
     sync();
@@ -55,13 +51,13 @@ static void fail(const char *what) {
     _exit(1);
 }
 
-static void check(int done, const char *what) {
+void check(int done, const char *what) {
     if (!done) {
         fail(what);
     }
 }
 
-static void put(const char *path, const char *text) {
+void put(const char *path, const char *text) {
     int fd = open(path, O_WRONLY);
     check(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t) strlen(text), path);
     close(fd);
@@ -193,7 +189,7 @@ static void bind_function(const char *name) {
     check(access(path, F_OK) == 0, path);
 }
 
-static int open_group_file(const char *function) {
+int open_group_file(const char *function) {
     char path[128], target[256];
     ssize_t length;
     snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/iommu_group", function);
@@ -274,9 +270,6 @@ struct device {
 };
 
 #define MACHINES 2
-#define KVM_FILE 1 // the attributes' group, and what to do with a file: names that old headers lack
-#define KVM_FILE_ADD 1
-#define KVM_FILE_DELETE 2
 
 struct machine {
     int fd, vfio;
@@ -813,6 +806,8 @@ int main(void) {
     while (fgets(line, sizeof line, commands)) {
         if (!strcmp(line, "run\n")) {
             run(disk);
+        } else if (!strcmp(line, "wbinvd\n")) {
+            wbinvd(functions[0]);
         } else if (!strcmp(line, "quit\n")) {
             break;
         }

@@ -69,6 +69,14 @@ public interface Iommu extends AutoCloseable {
     boolean capable(IommuDevice device, IommuCapability capability);
 
     /**
+     * Returns where the driver's Linux answers whether a device's domains could block no-snoop, {@link
+     * IommuCapability#ENFORCE_CACHE_COHERENCY}; empty where the driver does not say, as by default.
+     */
+    default Optional<DecisionSource> enforcementCapabilitySource() {
+        return Optional.empty();
+    }
+
+    /**
      * Makes an empty domain of the type, which fits the device; the device stays where it is [allocate-1].
      *
      * <p>Domains can be allocated and closed any number of times: frames and ids come back [allocate-2].

@@ -179,6 +179,14 @@ public interface IommuDomain extends AutoCloseable {
     Optional<CacheCoherencyEnforcement> cacheCoherencyEnforcement();
 
     /**
+     * Returns where the driver's Linux answers whether this domain blocks no-snoop; empty where the driver does not
+     * say, as by default.
+     */
+    default Optional<DecisionSource> enforcementSource() {
+        return Optional.empty();
+    }
+
+    /**
      * Returns the record of written pages, empty when this family of domains has none; constant for the domain's life
      * [dirty-tracking-1].
      */

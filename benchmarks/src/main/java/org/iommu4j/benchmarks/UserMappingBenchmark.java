@@ -39,14 +39,21 @@ public class UserMappingBenchmark {
         CONTAINER_OF_1(1) {
             @Override
             UserMappings open(int mappings) {
-                return new UserMappings.OfContainer(Rig.FACTORY.named("intel-nosc"), mappings);
+                return UserMappings.OfContainer.of(Rig.FACTORY.named("intel-nosc"), mappings);
             }
         },
         /** A type1 container whose devices need two, since one unit has no snoop control. */
         CONTAINER_OF_2(2) {
             @Override
             UserMappings open(int mappings) {
-                return new UserMappings.OfContainer(Rig.FACTORY.named("intel-mixed"), mappings);
+                return UserMappings.OfContainer.of(Rig.FACTORY.named("intel-mixed"), mappings);
+            }
+        },
+        /** A type1 container whose devices need four, since no two units are alike. */
+        CONTAINER_OF_4(4) {
+            @Override
+            UserMappings open(int mappings) {
+                return new UserMappings.OfContainer(FourUnits.machine(), FourUnits.ENDPOINTS, mappings);
             }
         },
         /** An IOAS with one HWPT. */
@@ -78,7 +85,7 @@ public class UserMappingBenchmark {
     @State(Scope.Thread)
     public static class Target {
         /** What. */
-        @Param({"CONTAINER_OF_1", "CONTAINER_OF_2", "IOAS_OF_1", "IOAS_OF_4"})
+        @Param({"CONTAINER_OF_1", "CONTAINER_OF_2", "CONTAINER_OF_4", "IOAS_OF_1", "IOAS_OF_4"})
         @SuppressWarnings("NullAway.Init") // JMH sets it
         public Into into;
 

@@ -6,6 +6,7 @@ import java.util.function.UnaryOperator;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.core.DefaultDomainPolicy;
 import org.iommu4j.core.IommuCore;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.spi.MachineDescription;
@@ -25,6 +26,8 @@ import org.iommu4j.vfio.iommufd.IommufdUser;
 
 /** What user space maps memory into: a container, or an IOAS, over a machine's real driver. */
 abstract class UserMappings {
+    private static final List<PciAddress> BUILT_IN = List.of(BuiltInTopology.GPU, BuiltInTopology.SECOND_GPU);
+
     final LinearProcess process = new LinearProcess();
 
     /** Maps memory from IOVA on, readable and writable. */
@@ -40,10 +43,16 @@ abstract class UserMappings {
     static final class OfContainer extends UserMappings {
         private final VfioContainer container;
 
-        OfContainer(MachineDescription machine, int mappings) {
+        /** Opens one with both devices of a built-in machine. */
+        static OfContainer of(MachineDescription machine, int mappings) {
+            return new OfContainer(machine, BUILT_IN, mappings);
+        }
+
+        OfContainer(MachineDescription machine, List<PciAddress> devices, int mappings) {
             Vfio vfio = vfio(machine, options -> options.withDmaEntryLimit(mappings));
             container = vfio.openContainer(process);
-            for (VfioDevice device : devices(vfio)) {
+            for (PciAddress address : devices) {
+                VfioDevice device = vfio.register(address);
                 VfioGroup group = vfio.openGroup(device.groupId());
                 group.setContainer(container);
                 if (container.domains().isEmpty()) {
@@ -79,7 +88,8 @@ abstract class UserMappings {
             Vfio vfio = vfio(machine, UnaryOperator.identity());
             iommufd = Iommufd.open(IommufdOptions.DEFAULT, IommufdUser.root(process));
             ioas = iommufd.ioasAlloc(0);
-            int device = VfioDeviceFile.open(vfio, devices(vfio).get(0)).bind(iommufd);
+            int device = VfioDeviceFile.open(vfio, vfio.register(BuiltInTopology.GPU))
+                    .bind(iommufd);
             for (int i = 0; i < domains; i++) {
                 iommufd.hwptAlloc(new HwptAlloc(0, device, ioas));
             }
@@ -113,9 +123,5 @@ abstract class UserMappings {
                 machine.topology(),
                 DefaultDomainPolicy.DMA);
         return new Vfio(core, options.apply(VfioOptions.DEFAULT));
-    }
-
-    private static List<VfioDevice> devices(Vfio vfio) {
-        return List.of(vfio.register(BuiltInTopology.GPU), vfio.register(BuiltInTopology.SECOND_GPU));
     }
 }

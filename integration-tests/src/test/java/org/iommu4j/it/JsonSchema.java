@@ -67,6 +67,11 @@ public final class JsonSchema {
                         errors.add(at + " fits " + fitting + " of the alternatives, expected one");
                     }
                 }
+                case "not" -> {
+                    List<String> its = new ArrayList<>();
+                    check(schema.get("not"), root, value, at, its);
+                    require(!its.isEmpty(), keyword, at, errors);
+                }
                 case "pattern" -> {
                     String pattern = schema.get("pattern").asString();
                     if (value.isString()

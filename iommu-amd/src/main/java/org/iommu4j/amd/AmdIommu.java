@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.DmaFault;
 import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
@@ -235,6 +236,11 @@ final class AmdIommu implements Iommu {
     }
 
     @Override
+    public Optional<DecisionSource> enforcementCapabilitySource() {
+        return Optional.of(DecisionSource.of("amd", "amd_iommu_capable", "enforcementCapability"));
+    }
+
+    @Override
     public boolean capable(IommuDevice device, IommuCapability capability) {
         Objects.requireNonNull(device, "device");
         Objects.requireNonNull(capability, "capability");
@@ -306,7 +312,14 @@ final class AmdIommu implements Iommu {
                 domain = !type.isPaging()
                         ? new StaticDomain(state, attacher, type, id)
                         : guest
-                                ? new GuestDomain(state, attacher, type, id, newGuestTable(), attachesPasids)
+                                ? new GuestDomain(
+                                        state,
+                                        attacher,
+                                        type,
+                                        id,
+                                        newGuestTable(),
+                                        guestTablesRule(type, flags),
+                                        attachesPasids)
                                 : new HostDomain(
                                         state,
                                         attacher,
@@ -346,6 +359,17 @@ final class AmdIommu implements Iommu {
         throw new IommuException(
                 Errno.EOPNOTSUPP,
                 "allocate: " + device.unit() + " or Linux " + release() + " has no domain with " + flags);
+    }
+
+    /** Returns the name of the rule by which a domain has guest tables. */
+    private String guestTablesRule(DomainType type, Set<DomainFlag> flags) {
+        if (!flags.isEmpty()) {
+            return "pasidDomains";
+        }
+        if (features.hostLevels() == 0) {
+            return "hostTablesOff";
+        }
+        return type == DomainType.DMA ? "guestTables" : "guestTablesForAll";
     }
 
     /** Linux falls back to host tables when units lack guest tables. */

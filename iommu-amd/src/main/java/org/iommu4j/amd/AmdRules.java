@@ -6,7 +6,9 @@ import static org.iommu4j.release.Evidence.OBSERVED;
 import static org.iommu4j.release.Evidence.READ;
 
 import java.lang.invoke.MethodHandles;
+import java.util.ArrayList;
 import java.util.List;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.amd.reg.Features;
 import org.iommu4j.release.ReleaseRule;
@@ -367,5 +369,21 @@ record AmdRules(
                     "the AMD-Vi driver has no rules for Linux release " + release + "; known: " + LinuxRelease.known());
         }
         return RuleRecords.of(MethodHandles.lookup(), AmdRules.class, RULES, release);
+    }
+
+    /**
+     * Returns where Linux decides whether a domain blocks no-snoop.
+     *
+     * @param others names of rules that have a part in it too
+     */
+    DecisionSource enforcementSource(String... others) {
+        List<String> rules = new ArrayList<>(List.of("enforcementOp"));
+        rules.addAll(List.of(others));
+        return new DecisionSource(
+                "amd",
+                enforcementOp
+                        ? "amd_iommu_enforce_cache_coherency"
+                        : "amd_iommu_ops, which has no enforce_cache_coherency",
+                rules);
     }
 }

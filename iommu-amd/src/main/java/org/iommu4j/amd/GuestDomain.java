@@ -3,6 +3,7 @@ package org.iommu4j.amd;
 
 import java.util.Optional;
 import org.iommu4j.AttachResult;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.DomainType;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.amd.fmt.Command;
@@ -19,12 +20,14 @@ import org.iommu4j.capability.PasidAttachment;
  */
 final class GuestDomain extends PagingDomain implements PasidAttachment {
     private final GuestPageTable table;
+    private final String chosenBy;
     private final Optional<CacheCoherencyEnforcement> enforcement;
     private final Optional<PasidAttachment> pasids;
 
     /**
      * Makes a domain.
      *
+     * @param chosenBy the name of the rule by which it has guest tables
      * @param attachesPasids whether it takes PASIDs of devices
      */
     GuestDomain(
@@ -33,11 +36,13 @@ final class GuestDomain extends PagingDomain implements PasidAttachment {
             DomainType type,
             int id,
             GuestPageTable table,
+            String chosenBy,
             boolean attachesPasids) {
         super(driver, attacher, type, id, table);
         this.enforcement = driver.rules().enforcementOp() ? Optional.of(this::enforce) : Optional.empty();
         this.pasids = attachesPasids ? Optional.of(this) : Optional.empty();
         this.table = table;
+        this.chosenBy = chosenBy;
     }
 
     @Override
@@ -53,6 +58,11 @@ final class GuestDomain extends PagingDomain implements PasidAttachment {
     @Override
     public Optional<CacheCoherencyEnforcement> cacheCoherencyEnforcement() {
         return enforcement;
+    }
+
+    @Override
+    public Optional<DecisionSource> enforcementSource() {
+        return Optional.of(driver().rules().enforcementSource(chosenBy));
     }
 
     /** See {@link AmdRules#V2_ANSWERS_AS_V1}: it answers, but enforces nothing. */

@@ -4,6 +4,7 @@ package org.iommu4j.amd;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.DirtyBitmap;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
@@ -50,6 +51,11 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
     @Override
     public Optional<CacheCoherencyEnforcement> cacheCoherencyEnforcement() {
         return enforcement;
+    }
+
+    @Override
+    public Optional<DecisionSource> enforcementSource() {
+        return Optional.of(driver().rules().enforcementSource());
     }
 
     /** FC is set in every leaf from the start, so there is nothing to do and nothing can fail. */

@@ -112,6 +112,20 @@ public record ReleaseRule<V>(
     }
 
     /**
+     * Returns the rule as if every release had the first value that it proposes.
+     *
+     * @throws IllegalStateException when it proposes none
+     */
+    public ReleaseRule<V> corrected() {
+        if (proposed.isEmpty()) {
+            throw new IllegalStateException("rule " + name + " proposes no correction");
+        }
+        RulePeriod<V> always =
+                new RulePeriod<>(periods.get(0).from(), proposed.get(0), periods.get(0).evidence(), List.of());
+        return new ReleaseRule<>(name, sentence, decidesCoherence, witness, List.of(always), List.of());
+    }
+
+    /**
      * Returns the period that holds in a release. A back-port to the release's own stable series takes precedence over
      * what the series began with.
      *

@@ -51,6 +51,11 @@ final class FirstStageDomain extends PagingDomain {
     }
 
     @Override
+    String enforcementFunction() {
+        return rules().enforcementFunction(true);
+    }
+
+    @Override
     void blockNoSnoop() {
         // Entries of PASIDs are left unchanged in every release.
         changeEntries(false, PasidEntry.PGSNP.word(), PasidEntry.PGSNP.mask(), true);

@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.DmaFault;
 import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
@@ -204,6 +205,11 @@ final class IntelIommu implements Iommu {
         return dmar.interruptRemapping()
                 && context.bootOptions().interruptRemapping()
                 && state.units().stream().allMatch(unit -> unit.ecap().interruptRemapping());
+    }
+
+    @Override
+    public Optional<DecisionSource> enforcementCapabilitySource() {
+        return Optional.of(DecisionSource.of("intel", "intel_iommu_capable", "predictsEnforcement"));
     }
 
     @Override

@@ -464,6 +464,14 @@ record IntelRules(
         };
     }
 
+    /** Returns the function of Linux that decides whether a domain blocks no-snoop. */
+    String enforcementFunction(boolean firstStage) {
+        if (!canBeAsked()) {
+            return "intel_iommu_map";
+        }
+        return "intel_iommu_enforce_cache_coherency" + (stagesShareOps ? "" : firstStage ? "_fs" : "_ss");
+    }
+
     /** Returns whether a second-stage leaf blocks no-snoop. */
     boolean leafSnoops(boolean enforced, int prot, boolean machineSnoops) {
         return enforcement == Enforcement.BY_MAPPING ? (prot & Prot.CACHE) != 0 && machineSnoops : enforced;

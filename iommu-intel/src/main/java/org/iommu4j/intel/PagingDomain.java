@@ -8,6 +8,7 @@ import java.util.Optional;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Predicate;
 import java.util.function.ToLongFunction;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
@@ -260,6 +261,11 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
         return rules.canBeAsked() ? Optional.of(this) : Optional.empty();
     }
 
+    @Override
+    public final Optional<DecisionSource> enforcementSource() {
+        return Optional.of(DecisionSource.of("intel", enforcementFunction(), "enforcement"));
+    }
+
     /** Returns whether the domain promised that no-snoop is blocked. */
     final boolean isEnforced() {
         return enforced;
@@ -284,6 +290,9 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
 
     /** Asks the release's rule; under the domain's lock. */
     abstract boolean mayEnforce();
+
+    /** Returns the function of Linux that {@link #mayEnforce} stands for. */
+    abstract String enforcementFunction();
 
     /**
      * Makes existing attachments and mappings block no-snoop, as far as the release does; under the domain's lock.

@@ -116,6 +116,11 @@ final class SecondStageDomain extends PagingDomain {
     }
 
     @Override
+    String enforcementFunction() {
+        return rules().enforcementFunction(false);
+    }
+
+    @Override
     void blockNoSnoop() {
         // New leaves have the bit from now on.
     }

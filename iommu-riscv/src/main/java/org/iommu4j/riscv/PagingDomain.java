@@ -5,6 +5,7 @@ import java.lang.invoke.VarHandle;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicIntegerArray;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
@@ -65,6 +66,12 @@ final class PagingDomain extends RiscvDomain implements Retirement {
     @Override
     public Optional<CacheCoherencyEnforcement> cacheCoherencyEnforcement() {
         return Optional.empty();
+    }
+
+    @Override
+    public Optional<DecisionSource> enforcementSource() {
+        return Optional.of(
+                DecisionSource.of("riscv", "riscv_iommu_paging_domain_ops, which has no enforce_cache_coherency"));
     }
 
     // --- mapping ---

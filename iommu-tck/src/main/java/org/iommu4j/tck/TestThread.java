@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.tck;
 
+import java.math.BigDecimal;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
@@ -18,12 +19,12 @@ import org.junit.jupiter.api.function.ThrowingSupplier;
  * The thread that one test runs in, so that a driver that never returns fails its test and not the whole run.
  *
  * <p>A test has {@value #SECONDS} seconds, or as many as the configuration parameter or system property
- * {@value #PROPERTY} says. With 0 there is no end, and the test runs in JUnit's own thread, as a debugger wants it. The
+ * {@value #PROPERTY} says, to the millisecond. With 0 there is no end, and the test runs in JUnit's own thread, as a debugger wants it. The
  * failure tells where the test's threads are. Java can't stop a thread that loops: it is interrupted, and when it does
  * not end by that, it is left running. With {@value #MOST_LEFT} such threads no later test is run: each fails at once.
  */
 final class TestThread implements AutoCloseable {
-    /** How long a test may take, in seconds. */
+    /** How long a test may take, in seconds with up to three decimals. */
     static final String PROPERTY = "iommu4j.tck.timeout";
 
     private static final int SECONDS = 300;
@@ -39,11 +40,11 @@ final class TestThread implements AutoCloseable {
 
     private static final Set<Thread> LEFT = ConcurrentHashMap.newKeySet();
 
-    private final long seconds;
+    private final BigDecimal seconds;
     private final ExecutorService executor;
     private @Nullable Thread thread;
 
-    private TestThread(String name, long seconds) {
+    private TestThread(String name, BigDecimal seconds) {
         this.seconds = seconds;
         executor = Executors.newSingleThreadExecutor(work -> {
             Thread made = new Thread(GROUP, work, name);
@@ -55,8 +56,8 @@ final class TestThread implements AutoCloseable {
 
     /** Runs a part of a test in the test's thread. */
     static <T extends @Nullable Object> T call(ExtensionContext context, ThrowingSupplier<T> work) throws Throwable {
-        long seconds = seconds(context);
-        if (seconds == 0) {
+        BigDecimal seconds = seconds(context);
+        if (seconds.signum() == 0) {
             return work.get();
         }
         return context.getStore(THREADS)
@@ -67,12 +68,12 @@ final class TestThread implements AutoCloseable {
                 .call(work);
     }
 
-    private static long seconds(ExtensionContext context) {
+    private static BigDecimal seconds(ExtensionContext context) {
         String text = context.getConfigurationParameter(PROPERTY).orElse("" + SECONDS);
-        if (!text.matches("\\d{1,9}")) {
+        if (!text.matches("\\d{1,9}(\\.\\d{1,3})?")) {
             throw new IllegalArgumentException(PROPERTY + " is '" + text + "', expected seconds, or 0 for no end");
         }
-        return Long.parseLong(text);
+        return new BigDecimal(text);
     }
 
     private <T extends @Nullable Object> T call(ThrowingSupplier<T> work) throws Throwable {
@@ -92,7 +93,7 @@ final class TestThread implements AutoCloseable {
             }
         });
         try {
-            return running.get(seconds, TimeUnit.SECONDS);
+            return running.get(seconds.movePointRight(3).longValueExact(), TimeUnit.MILLISECONDS);
         } catch (ExecutionException e) {
             throw e.getCause();
         } catch (TimeoutException e) {

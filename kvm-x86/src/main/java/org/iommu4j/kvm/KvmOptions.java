@@ -2,6 +2,7 @@
 package org.iommu4j.kvm;
 
 import java.util.Objects;
+import java.util.Set;
 import org.iommu4j.LinuxRelease;
 
 /**
@@ -13,34 +14,49 @@ import org.iommu4j.LinuxRelease;
  * @param ignoreGuestPat whether the quirk {@link KvmQuirk#IGNORE_GUEST_PAT} is on at first, its default; without effect
  *     where the release has none, and on SVM
  * @param cacheDisableIgnored whether the quirk {@link KvmQuirk#CD_NW_CLEARED} is on at first, its default
+ * @param corrections names of rules that have the value which they propose, and no release's
  */
 public record KvmOptions(
-        LinuxRelease release, boolean wbinvdExit, boolean ignoreGuestPat, boolean cacheDisableIgnored) {
+        LinuxRelease release,
+        boolean wbinvdExit,
+        boolean ignoreGuestPat,
+        boolean cacheDisableIgnored,
+        Set<String> corrections) {
     /** The newest release, on a CPU that intercepts WBINVD, with the quirks on. */
-    public static final KvmOptions DEFAULT = new KvmOptions(LinuxRelease.NEWEST, true, true, true);
+    public static final KvmOptions DEFAULT = new KvmOptions(LinuxRelease.NEWEST, true, true, true, Set.of());
 
-    /** Refuses null. */
+    /** Refuses null, and copies the set. */
     public KvmOptions {
         Objects.requireNonNull(release, "release");
+        corrections = Set.copyOf(corrections);
     }
 
     /** Returns these options with another release. */
     public KvmOptions withRelease(LinuxRelease other) {
-        return new KvmOptions(other, wbinvdExit, ignoreGuestPat, cacheDisableIgnored);
+        return new KvmOptions(other, wbinvdExit, ignoreGuestPat, cacheDisableIgnored, corrections);
     }
 
     /** Returns these options on a CPU that intercepts WBINVD, or does not. */
     public KvmOptions withWbinvdExit(boolean supported) {
-        return new KvmOptions(release, supported, ignoreGuestPat, cacheDisableIgnored);
+        return new KvmOptions(release, supported, ignoreGuestPat, cacheDisableIgnored, corrections);
     }
 
     /** Returns these options with the quirk about the guest's PAT on or off. */
     public KvmOptions withIgnoreGuestPat(boolean on) {
-        return new KvmOptions(release, wbinvdExit, on, cacheDisableIgnored);
+        return new KvmOptions(release, wbinvdExit, on, cacheDisableIgnored, corrections);
     }
 
     /** Returns these options with the quirk about CR0.CD on or off. */
     public KvmOptions withCacheDisableIgnored(boolean on) {
-        return new KvmOptions(release, wbinvdExit, ignoreGuestPat, on);
+        return new KvmOptions(release, wbinvdExit, ignoreGuestPat, on, corrections);
+    }
+
+    /**
+     * Returns these options with corrections that no release has.
+     *
+     * @param names names of KVM's rules that propose one; a machine refuses others
+     */
+    public KvmOptions withCorrections(Set<String> names) {
+        return new KvmOptions(release, wbinvdExit, ignoreGuestPat, cacheDisableIgnored, names);
     }
 }

@@ -6,7 +6,11 @@ import static org.iommu4j.release.Evidence.OBSERVED;
 import static org.iommu4j.release.Evidence.READ;
 
 import java.lang.invoke.MethodHandles;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.release.ReleaseRule;
@@ -27,7 +31,16 @@ record KvmRules(
         boolean guestPatQuirk,
         boolean recomputesOnFailedDelete,
         boolean takesDeviceFiles,
-        boolean machinesAnswerDeviceControl) {
+        boolean devicesEndWithTheirFiles,
+        boolean machinesAnswerDeviceControl,
+        boolean maskKeepsOwnCpu,
+        boolean maskEmptiedWhilePinned,
+        boolean maskFollowsEveryLoad,
+        boolean flushesOnRegistration,
+        boolean wbinvdReachesAllCpus) {
+    /** The name under which these rules are known. */
+    static final String MODULE = "kvm";
+
     /** The rules. */
     static final List<ReleaseRule<?>> RULES = List.of(
             ReleaseRule.of(
@@ -84,12 +97,58 @@ record KvmRules(
                     .since("6.6", true, INFERRED)
                     .witnessedBy("KvmReleaseTest#aDevicesFileIsTakenSince66"),
             ReleaseRule.of(
+                            "devicesEndWithTheirFiles",
+                            "A kvm-vfio device ends when its file is closed; before, when the machine is closed as "
+                                    + "well, and until then DMA stays what it is.",
+                            false,
+                            READ)
+                    .since("6.1.9", true, READ, "51cdc8bc120e")
+                    .since("6.2", true, READ, "51cdc8bc120e")
+                    .witnessedBy("KvmReleaseTest#aKvmVfioDeviceEndsWithItsFileSince62"),
+            ReleaseRule.of(
                             "machinesAnswerDeviceControl",
                             "A virtual machine's file has KVM_CAP_DEVICE_CTRL, and not /dev/kvm alone.",
                             false,
                             OBSERVED)
                     .since("6.4", true, INFERRED)
-                    .witnessedBy("KvmReleaseTest#aMachineAnswersForDeviceControlSince64"));
+                    .witnessedBy("KvmReleaseTest#aMachineAnswersForDeviceControlSince64"),
+            ReleaseRule.of(
+                            "maskKeepsOwnCpu",
+                            "After a WBINVD the mask of CPUs keeps the CPU that was flushed last, on which the vCPU "
+                                    + "runs on.",
+                            false,
+                            READ)
+                    .proposing(true)
+                    .witnessedBy("KvmCorrectionsTest#theCpuThatWasFlushedLastIsKept"),
+            ReleaseRule.of(
+                            "maskEmptiedWhilePinned",
+                            "A WBINVD empties the mask of CPUs while it is still bound to its CPU, so that a later load "
+                                    + "stays in the mask.",
+                            false,
+                            READ)
+                    .proposing(true)
+                    .witnessedBy("KvmCorrectionsTest#aLoadBetweenTheStepsOfAWbinvdIsKept"),
+            ReleaseRule.of(
+                            "maskFollowsEveryLoad",
+                            "Every load of a vCPU adds its CPU to the mask, also while DMA is coherent.",
+                            false,
+                            READ)
+                    .proposing(true)
+                    .witnessedBy("KvmCorrectionsTest#aLoadBeforeTheFirstDeviceIsRemembered"),
+            ReleaseRule.of(
+                            "flushesOnRegistration",
+                            "When DMA becomes non-coherent, the caches of all CPUs are written back and emptied.",
+                            false,
+                            READ)
+                    .proposing(true)
+                    .witnessedBy("KvmCorrectionsTest#theFirstDeviceHasAllCpusFlushed"),
+            ReleaseRule.of(
+                            "wbinvdReachesAllCpus",
+                            "A guest's WBINVD is executed on all CPUs of the host, and not on those of the mask alone.",
+                            false,
+                            READ)
+                    .proposing(true)
+                    .witnessedBy("KvmCorrectionsTest#aWbinvdReachesCpusOnWhichTheVcpuNeverWas"));
 
     /**
      * Returns the rules of a release.
@@ -97,11 +156,73 @@ record KvmRules(
      * @throws IllegalArgumentException when none are built for it
      */
     static KvmRules of(LinuxRelease release) {
+        return of(release, Set.of());
+    }
+
+    /**
+     * Returns the rules of a release with corrections that no release has.
+     *
+     * @throws IllegalArgumentException when none are built for it, or a correction is unknown
+     */
+    static KvmRules of(LinuxRelease release, Set<String> corrections) {
         if (!release.isKnown()) {
             throw new IllegalArgumentException(
                     "no KVM rules for Linux release '" + release + "'; known: " + LinuxRelease.known());
         }
-        return RuleRecords.of(MethodHandles.lookup(), KvmRules.class, RULES, release);
+        return RuleRecords.of(
+                MethodHandles.lookup(), KvmRules.class, corrections.isEmpty() ? RULES : corrected(corrections), release);
+    }
+
+    private static List<ReleaseRule<?>> corrected(Set<String> corrections) {
+        List<ReleaseRule<?>> rules = new ArrayList<>();
+        Set<String> unknown = new TreeSet<>(corrections);
+        for (ReleaseRule<?> rule : RULES) {
+            boolean asked = !rule.proposed().isEmpty() && unknown.remove(rule.name());
+            rules.add(asked ? rule.corrected() : rule);
+        }
+        if (!unknown.isEmpty()) {
+            throw new IllegalArgumentException("no rules " + unknown + " of KVM propose a correction");
+        }
+        return rules;
+    }
+
+    /** What decides about the type of a guest page; each names the rules that have a part in it. */
+    private enum TypeBy {
+        /** SVM has no types in its tables. */
+        NO_TYPES(),
+        /** A device's memory is uncacheable. */
+        DEVICE_MEMORY(),
+        /** DMA is coherent. */
+        COHERENT_DMA("guestPatQuirk"),
+        /** DMA is non-coherent, and the guest's PAT decides alone. */
+        GUEST_PAT("guestMtrrs"),
+        /** The guest turned caching off. */
+        CACHING_OFF("guestMtrrs", "cachingOffIgnoresPat"),
+        /** The guest's MTRRs. */
+        MTRRS("guestMtrrs");
+
+        private final List<String> rules;
+
+        TypeBy(String... rules) {
+            this.rules = List.of(rules);
+        }
+    }
+
+    private TypeBy typeBy(
+            HardwareVirtualization virtualization, boolean deviceMemory, boolean noncoherentDma, boolean cachingOff) {
+        if (virtualization == HardwareVirtualization.SVM) {
+            return TypeBy.NO_TYPES;
+        }
+        if (deviceMemory) {
+            return TypeBy.DEVICE_MEMORY;
+        }
+        if (!noncoherentDma) {
+            return TypeBy.COHERENT_DMA;
+        }
+        if (!guestMtrrs) {
+            return TypeBy.GUEST_PAT;
+        }
+        return cachingOff ? TypeBy.CACHING_OFF : TypeBy.MTRRS;
     }
 
     /**
@@ -120,25 +241,40 @@ record KvmRules(
             boolean noncoherentDma,
             boolean cachingOff,
             X86MemoryType mtrr) {
-        if (virtualization == HardwareVirtualization.SVM) {
-            return deviceMemory ? GuestMemoryType.GUEST_PAT_DEVICE : GuestMemoryType.GUEST_PAT;
-        }
-        if (deviceMemory) {
-            return GuestMemoryType.UC;
-        }
-        if (!noncoherentDma) {
-            return ignoresGuestPat(options) ? GuestMemoryType.WB_IPAT : GuestMemoryType.WB;
-        }
-        if (!guestMtrrs) {
-            return GuestMemoryType.WB;
-        }
-        if (cachingOff) {
-            if (!options.cacheDisableIgnored()) {
-                return GuestMemoryType.UC_IPAT;
+        return switch (typeBy(virtualization, deviceMemory, noncoherentDma, cachingOff)) {
+            case NO_TYPES -> deviceMemory ? GuestMemoryType.GUEST_PAT_DEVICE : GuestMemoryType.GUEST_PAT;
+            case DEVICE_MEMORY -> GuestMemoryType.UC;
+            case COHERENT_DMA -> ignoresGuestPat(options) ? GuestMemoryType.WB_IPAT : GuestMemoryType.WB;
+            case GUEST_PAT -> GuestMemoryType.WB;
+            case CACHING_OFF -> {
+                if (!options.cacheDisableIgnored()) {
+                    yield GuestMemoryType.UC_IPAT;
+                }
+                yield cachingOffIgnoresPat ? GuestMemoryType.WB_IPAT : GuestMemoryType.WB;
             }
-            return cachingOffIgnoresPat ? GuestMemoryType.WB_IPAT : GuestMemoryType.WB;
-        }
-        return GuestMemoryType.of(mtrr);
+            case MTRRS -> GuestMemoryType.of(mtrr);
+        };
+    }
+
+    /** Returns where Linux decides about the type of a page of RAM, for a vCPU with caching on. */
+    DecisionSource memoryTypeSource(HardwareVirtualization virtualization, boolean noncoherentDma) {
+        return new DecisionSource(
+                MODULE,
+                virtualization == HardwareVirtualization.SVM
+                        ? "svm_x86_ops, which has no get_mt_mask"
+                        : "vmx_get_mt_mask",
+                typeBy(virtualization, false, noncoherentDma, false).rules);
+    }
+
+    /** Returns where Linux decides whether entries go when DMA becomes non-coherent or coherent. */
+    DecisionSource entriesSource() {
+        return DecisionSource.of(
+                MODULE,
+                dropsEntriesOnChange
+                        ? "kvm_noncoherent_dma_assignment_start_or_stop"
+                        : "kvm_arch_register_noncoherent_dma",
+                "dropsEntriesOnChange",
+                "guestPatQuirk");
     }
 
     /**

@@ -3,6 +3,7 @@ package org.iommu4j.kvm;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.vfio.VfioFile;
@@ -35,6 +36,7 @@ public final class KvmVfioDevice implements AutoCloseable {
     private final List<VfioFile> files = new ArrayList<>();
     private boolean noncoherent;
     private boolean closed;
+    private boolean ended;
 
     KvmVfioDevice(VirtualMachine machine) {
         this.machine = machine;
@@ -91,7 +93,8 @@ public final class KvmVfioDevice implements AutoCloseable {
      *
      * @param file the open file that the VMM names; null where its number is of none
      * @throws IommuException EBADF (no file, or its user closed it; or the device is closed), EINVAL (it is none of
-     *     VFIO, or before 6.6 a device's), EEXIST (the device already has it)
+     *     VFIO, or before 6.6 a device's), EEXIST (the device already has it); before 5.19 as {@link
+     *     VfioFile#checkExternalUser}
      */
     public synchronized void addFile(@Nullable Object file) {
         checkOpen();
@@ -99,9 +102,14 @@ public final class KvmVfioDevice implements AutoCloseable {
             throw new IommuException(Errno.EINVAL, "a file of " + nameOf(file) + " is none of VFIO");
         }
         added.hold();
-        if (indexOf(added) >= 0) {
+        try {
+            added.checkExternalUser();
+            if (indexOf(added) >= 0) {
+                throw new IommuException(Errno.EEXIST, "the kvm-vfio device already has this file");
+            }
+        } catch (IommuException e) {
             added.drop();
-            throw new IommuException(Errno.EEXIST, "the kvm-vfio device already has this file");
+            throw e;
         }
         files.add(added);
         updateCoherency();
@@ -131,6 +139,11 @@ public final class KvmVfioDevice implements AutoCloseable {
         deleted.drop();
     }
 
+    /** Returns where Linux decides whether non-coherent DMA is registered; every release decides alike. */
+    public DecisionSource coherencySource() {
+        return DecisionSource.of(KvmRules.MODULE, "kvm_vfio_update_coherency");
+    }
+
     /** Returns whether this device has registered non-coherent DMA with the machine. */
     public synchronized boolean noncoherent() {
         return noncoherent;
@@ -138,6 +151,10 @@ public final class KvmVfioDevice implements AutoCloseable {
 
     /**
      * Closes the device: all files are deleted, and the machine may have another such device.
+     *
+     * <p>Before 6.2, and 6.1.9, that happens when the machine is closed as well: until then the files stay, nobody can
+     * reach them, and the machine may have no other such device. Source: {@code kvm_vfio_release}; before, {@code
+     * kvm_vfio_destroy}.
      *
      * @throws IommuException as the close of a file that ends with it; the device is closed nevertheless
      */
@@ -147,6 +164,20 @@ public final class KvmVfioDevice implements AutoCloseable {
             return;
         }
         closed = true;
+        if (machine.rules().devicesEndWithTheirFiles() || machine.isClosed()) {
+            end();
+        }
+    }
+
+    /** The machine is closed: a device that was closed before ends. */
+    synchronized void machineClosed() {
+        if (closed && !ended) {
+            end();
+        }
+    }
+
+    private void end() {
+        ended = true;
         List<VfioFile> held = List.copyOf(files);
         files.clear();
         updateCoherency();

@@ -29,7 +29,7 @@ final class MemorySlots {
     /** The type of a page's entry; asked once for each page, and again after {@link #dropEntries}. */
     @FunctionalInterface
     interface TypeOfPage {
-        GuestMemoryType get();
+        GuestMemoryType of(long guestAddress);
     }
 
     /** A slot. */
@@ -127,11 +127,26 @@ final class MemorySlots {
         if (type == 0) {
             // Under the lock; otherwise an outdated type could survive the dropping of all entries.
             synchronized (this) {
-                type = 1 + fresh.get().ordinal();
+                type = 1 + fresh.of(guestAddress).ordinal();
                 TYPES.setOpaque(slot.types, page, (byte) type);
             }
         }
         return ENTRY_TYPES[type - 1];
+    }
+
+    /** Returns a page's byte: 0 while it has no entry, else 1 + its type's ordinal. */
+    int code(long guestAddress) {
+        Slot slot = slot(guestAddress);
+        return (byte) TYPES.getOpaque(slot.types, (int) ((guestAddress - slot.guestAddress) >>> PAGE_SHIFT));
+    }
+
+    /** Sets a page's byte. */
+    synchronized void restore(long guestAddress, int code) {
+        if (code < 0 || code > ENTRY_TYPES.length) {
+            throw new IllegalStateException("no entry has the code " + code);
+        }
+        Slot slot = slot(guestAddress);
+        TYPES.setOpaque(slot.types, (int) ((guestAddress - slot.guestAddress) >>> PAGE_SHIFT), (byte) code);
     }
 
     /** Drops all entries: every page gets a new type at its next access. */

@@ -24,6 +24,11 @@ public final class Vcpu {
         FLUSHED
     }
 
+    /** CPUs that a saved mask has room for. */
+    private static final int SAVED_CPUS = 48;
+
+    private static final Step[] STEPS = Step.values();
+
     private final VirtualMachine machine;
     private final int id;
     /** The CPUs whose caches may hold lines that this vCPU dirtied; filled only while DMA is non-coherent. */
@@ -33,6 +38,10 @@ public final class Vcpu {
     private final MemorySlots.TypeOfPage freshType;
 
     private Processor processor;
+
+    /** The CPU that was bound to the last WBINVD which flushed. */
+    private Processor flushedOn;
+
     private boolean cachingOff;
     private Step step = Step.GUEST;
 
@@ -40,10 +49,17 @@ public final class Vcpu {
         this.machine = machine;
         this.id = id;
         this.processor = checked(machine, processor);
-        this.freshType = () -> machine.freshType(false, cachingOff);
-        if (machine.needEmulateWbinvd() && machine.options().wbinvdExit()) {
+        this.flushedOn = processor;
+        this.freshType = address -> machine.freshType(address, cachingOff);
+        if (remembersCpus()) {
             wbinvdDirtyMask.set(processor.id());
         }
+    }
+
+    /** Returns whether a load adds its CPU to the mask. */
+    private boolean remembersCpus() {
+        return machine.options().wbinvdExit()
+                && (machine.needEmulateWbinvd() || machine.rules().maskFollowsEveryLoad());
     }
 
     /** Returns the vCPU's number in its machine, from 0 in order of creation. */
@@ -72,12 +88,10 @@ public final class Vcpu {
     public void loadOn(Processor target) {
         Processor old = processor;
         checked(machine, target);
-        if (machine.needEmulateWbinvd()) {
-            if (machine.options().wbinvdExit()) {
-                wbinvdDirtyMask.set(target.id());
-            } else if (old != target) {
-                machine.writeBackAndInvalidate(old);
-            }
+        if (remembersCpus()) {
+            wbinvdDirtyMask.set(target.id());
+        } else if (machine.needEmulateWbinvd() && old != target) {
+            machine.writeBackAndInvalidate(old);
         }
         processor = target;
     }
@@ -212,8 +226,22 @@ public final class Vcpu {
         }
         step = Step.FLUSHED;
         wbinvdDirtyMask.set(processor.id());
+        if (machine.rules().wbinvdReachesAllCpus()) {
+            wbinvdDirtyMask.set(0, machine.cpus());
+        }
         for (int cpu = wbinvdDirtyMask.nextSetBit(0); cpu >= 0; cpu = wbinvdDirtyMask.nextSetBit(cpu + 1)) {
             machine.writeBackAndInvalidate(machine.processor(cpu));
+        }
+        flushedOn = processor;
+        if (machine.rules().maskEmptiedWhilePinned()) {
+            emptyMask();
+        }
+    }
+
+    private void emptyMask() {
+        wbinvdDirtyMask.clear();
+        if (machine.rules().maskKeepsOwnCpu()) {
+            wbinvdDirtyMask.set(flushedOn.id());
         }
     }
 
@@ -230,8 +258,8 @@ public final class Vcpu {
         if (step == Step.GUEST) {
             throw new IllegalStateException("vCPU " + id + " is not inside of a WBINVD");
         }
-        if (step == Step.FLUSHED) {
-            wbinvdDirtyMask.clear();
+        if (step == Step.FLUSHED && !machine.rules().maskEmptiedWhilePinned()) {
+            emptyMask();
         }
         step = Step.GUEST;
     }
@@ -245,6 +273,66 @@ public final class Vcpu {
     /** Returns whether a CPU is in the mask of those that a WBINVD reaches, beside the one on which it runs. */
     public boolean dirtied(Processor candidate) {
         return wbinvdDirtyMask.get(candidate.id());
+    }
+
+    /**
+     * Returns whether a CPU on which this vCPU runs may take a line of a page into its cache without being asked: the
+     * page has an entry, and an access would be cached. Touches nothing.
+     *
+     * @param guestPat the type that the guest chose by its PAT
+     * @throws IommuException EFAULT when there is no memory
+     */
+    public boolean mayPrefetch(long guestAddress, MemoryType guestPat) {
+        Objects.requireNonNull(guestPat, "guestPat");
+        return step == Step.GUEST
+                && machine.entryCode(guestAddress) != 0
+                && onPlatform(guestAddress, guestPat) == MemoryType.WB;
+    }
+
+    /** Returns whether it is between the two steps of a WBINVD that was not a no-op. */
+    public boolean insideExecutedWbinvd() {
+        return step == Step.FLUSHED;
+    }
+
+    /**
+     * Returns all that KVM and the guest's registers keep of this vCPU, to be restored later.
+     *
+     * @return bits 47:0 the mask of CPUs, 53:48 the CPU on which it is loaded, 59:54 the CPU that the last WBINVD was
+     *     bound to, 61:60 the step inside of a WBINVD, 62 CR0.CD
+     * @throws IllegalStateException on a host of more than {@value #SAVED_CPUS} CPUs
+     */
+    @SuppressWarnings("EnumOrdinal") // a number in a word that only restore reads
+    public long save() {
+        long word = 0;
+        for (int cpu = wbinvdDirtyMask.nextSetBit(0); cpu >= 0; cpu = wbinvdDirtyMask.nextSetBit(cpu + 1)) {
+            if (cpu >= SAVED_CPUS) {
+                throw new IllegalStateException("cpu" + cpu + " of a vCPU to be saved, expected less than 48 CPUs");
+            }
+            word |= 1L << cpu;
+        }
+        // Between two instructions of the guest nobody asks which CPU was flushed.
+        int flushed = step == Step.FLUSHED ? flushedOn.id() : 0;
+        return word
+                | (long) processor.id() << 48
+                | (long) flushed << 54
+                | (long) step.ordinal() << 60
+                | (cachingOff ? 1L << 62 : 0);
+    }
+
+    /**
+     * Returns to a saved state.
+     *
+     * @param saved what {@link #save} returned, for this vCPU or one of the same number on a host like this one
+     */
+    public void restore(long saved) {
+        wbinvdDirtyMask.clear();
+        for (long left = saved & (1L << SAVED_CPUS) - 1; left != 0; left &= left - 1) {
+            wbinvdDirtyMask.set(Long.numberOfTrailingZeros(left));
+        }
+        processor = machine.processor((int) (saved >>> 48) & 63);
+        flushedOn = machine.processor((int) (saved >>> 54) & 63);
+        step = STEPS[(int) (saved >>> 60) & 3];
+        cachingOff = (saved >>> 62 & 1) != 0;
     }
 
     /** Refuses what a guest does while KVM emulates its WBINVD. */

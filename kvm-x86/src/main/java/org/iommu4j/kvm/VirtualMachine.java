@@ -6,6 +6,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.HardwareVirtualization;
@@ -36,7 +37,7 @@ public final class VirtualMachine implements AutoCloseable {
     private final AtomicLong wbinvdExecuted = new AtomicLong();
     private final AtomicLong wbinvdIgnored = new AtomicLong();
     private final AtomicInteger vcpus = new AtomicInteger();
-    private volatile X86MemoryType mtrrs = X86MemoryType.WB;
+    private volatile GuestMtrrs mtrrs = GuestMtrrs.WRITE_BACK;
     private volatile boolean closed;
     private @Nullable KvmVfioDevice vfioDevice;
 
@@ -50,7 +51,7 @@ public final class VirtualMachine implements AutoCloseable {
      *     have neither VMX nor SVM, or the options state SVM without WBINVD interception
      */
     public VirtualMachine(ProcessMemory process, List<? extends Processor> processors, KvmOptions options) {
-        this(process, processors, options, KvmRules.of(options.release()));
+        this(process, processors, options, KvmRules.of(options.release(), options.corrections()));
     }
 
     /** Makes a machine under rules that need not be a known release's. */
@@ -189,6 +190,9 @@ public final class VirtualMachine implements AutoCloseable {
         registrations.incrementAndGet();
         if (noncoherentDma.incrementAndGet() == 1) {
             coherencyChanged();
+            if (rules.flushesOnRegistration()) {
+                processors.forEach(this::writeBackAndInvalidate);
+            }
         }
     }
 
@@ -204,7 +208,7 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     private void coherencyChanged() {
-        if (rules.dropsEntriesWhenCoherencyChanges(virtualization, options)) {
+        if (dropsEntriesWhenCoherencyChanges()) {
             slots.dropEntries();
         }
     }
@@ -229,14 +233,36 @@ public final class VirtualMachine implements AutoCloseable {
         return noncoherentDma();
     }
 
+    /** Returns where Linux decides whether a guest's WBINVD has an effect; every release decides alike. */
+    public DecisionSource wbinvdSource() {
+        return DecisionSource.of(
+                KvmRules.MODULE, options.wbinvdExit() ? "kvm_emulate_wbinvd_noskip" : "none, the CPU executes it");
+    }
+
+    /** Returns whether entries are dropped when DMA becomes non-coherent or coherent. */
+    public boolean dropsEntriesWhenCoherencyChanges() {
+        return rules.dropsEntriesWhenCoherencyChanges(virtualization, options);
+    }
+
+    /** Returns where Linux decides what {@link #dropsEntriesWhenCoherencyChanges} says. */
+    public DecisionSource entriesSource() {
+        return rules.entriesSource();
+    }
+
+    /** Returns where Linux decides what {@link #guestMemoryType()} says. */
+    public DecisionSource memoryTypeSource() {
+        return rules.memoryTypeSource(virtualization, noncoherentDma());
+    }
+
     /**
-     * Returns the type of a page of RAM that is now touched for the first time, by a vCPU with caching on.
+     * Returns the type of a page of RAM that is now touched for the first time, by a vCPU with caching on. Where MTRRs
+     * matter it is one in none of their ranges.
      *
      * <p>A page that was touched before keeps its type until all entries are dropped: see {@link
      * Vcpu#memoryTypeOf(long)}.
      */
     public GuestMemoryType guestMemoryType() {
-        return freshType(false, false);
+        return freshType(mtrrs.defaultType(), false, false);
     }
 
     /**
@@ -245,23 +271,26 @@ public final class VirtualMachine implements AutoCloseable {
      * @param deviceMemory whether the page is device memory and not RAM
      */
     public GuestMemoryType guestMemoryType(boolean deviceMemory) {
-        return freshType(deviceMemory, false);
+        return freshType(mtrrs.defaultType(), deviceMemory, false);
     }
 
     /**
-     * Sets the type of RAM in the guest's MTRRs, the same on all vCPUs as firmware does; initially write-back.
-     *
-     * <p>On VMX and up to 6.10 this is the type in the entries of guest memory while DMA is non-coherent. Otherwise it
-     * has no effect.
+     * Sets the guest's MTRRs to one type for all memory. See {@link #setGuestMtrrs(GuestMtrrs)}.
      *
      * @throws IllegalArgumentException when the type is UC-
      */
     public void setGuestMtrrs(X86MemoryType type) {
-        Objects.requireNonNull(type, "type");
-        if (!type.isOfMtrr()) {
-            throw new IllegalArgumentException("no MTRR has the type " + type);
-        }
-        mtrrs = type;
+        setGuestMtrrs(new GuestMtrrs(type, List.of()));
+    }
+
+    /**
+     * Sets the guest's MTRRs, the same on all vCPUs as firmware does; initially all memory is write-back.
+     *
+     * <p>On VMX and up to 6.10 they are the types in the entries of guest memory while DMA is non-coherent. Otherwise
+     * they have no effect.
+     */
+    public void setGuestMtrrs(GuestMtrrs changed) {
+        mtrrs = Objects.requireNonNull(changed, "changed");
         if (rules.dropsEntriesWhenMtrrsChange(virtualization, noncoherentDma())) {
             slots.dropEntries();
         }
@@ -288,12 +317,37 @@ public final class VirtualMachine implements AutoCloseable {
         return KvmRules.cachingOffReachesHardware(virtualization, options);
     }
 
-    GuestMemoryType freshType(boolean deviceMemory, boolean cachingOff) {
-        return rules.guestMemoryType(virtualization, options, deviceMemory, noncoherentDma(), cachingOff, mtrrs);
+    /** Returns the type of a page of RAM that a vCPU touches first now. */
+    GuestMemoryType freshType(long guestAddress, boolean cachingOff) {
+        return freshType(mtrrs.typeOf(guestAddress), false, cachingOff);
+    }
+
+    private GuestMemoryType freshType(X86MemoryType mtrr, boolean deviceMemory, boolean cachingOff) {
+        return rules.guestMemoryType(virtualization, options, deviceMemory, noncoherentDma(), cachingOff, mtrr);
     }
 
     GuestMemoryType entryType(long guestAddress, MemorySlots.TypeOfPage fresh) {
         return slots.type(guestAddress, fresh);
+    }
+
+    /**
+     * Returns the entry of a guest page in the second-stage table, to be restored later: 0 when there is none, else 1 +
+     * the type's ordinal.
+     *
+     * @throws IommuException EFAULT when there is no memory
+     */
+    public int entryCode(long guestAddress) {
+        return slots.code(guestAddress);
+    }
+
+    /**
+     * Gives a guest page the entry that it had when {@link #entryCode} said so.
+     *
+     * @param code 0, or 1 + the type's ordinal
+     * @throws IommuException EFAULT when there is no memory
+     */
+    public void restoreEntry(long guestAddress, int code) {
+        slots.restore(guestAddress, code);
     }
 
     void cachingChanged() {
@@ -320,6 +374,10 @@ public final class VirtualMachine implements AutoCloseable {
         return processors.get(id);
     }
 
+    int cpus() {
+        return processors.size();
+    }
+
     boolean isProcessor(Processor processor) {
         int id = processor.id();
         return id >= 0 && id < processors.size() && processors.get(id) == processor;
@@ -337,11 +395,25 @@ public final class VirtualMachine implements AutoCloseable {
     /**
      * Closes the machine's file. Its vCPUs and its kvm-vfio device are files of their own and go on.
      *
-     * <p>From then on calls that make something of the machine, or change its memory, are refused with EBADF.
+     * <p>From then on calls that make something of the machine, or change its memory, are refused with EBADF. A
+     * kvm-vfio device that was closed and has not ended before 6.2 ends now.
+     *
+     * @throws IommuException as {@link KvmVfioDevice#close}
      */
     @Override
     public void close() {
-        closed = true;
+        KvmVfioDevice device;
+        synchronized (this) {
+            closed = true;
+            device = vfioDevice;
+        }
+        if (device != null) {
+            device.machineClosed();
+        }
+    }
+
+    boolean isClosed() {
+        return closed;
     }
 
     private void checkOpen() {

@@ -140,6 +140,41 @@ class KvmReleaseTest {
     }
 
     @ParameterizedTest
+    @CsvSource({"5.15, false", "6.1, false", "6.1.8, false", "6.1.9, true", "6.2, true", "7.3, true"})
+    void aKvmVfioDeviceEndsWithItsFileSince62(String release, boolean atOnce) {
+        VirtualMachine machine = machine(release);
+        KvmVfioDevice files = machine.createVfioDevice();
+        files.addFile((VfioFile) () -> false);
+
+        files.close();
+
+        assertThat(machine.noncoherentDma()).isEqualTo(!atOnce);
+        if (atOnce) {
+            machine.createVfioDevice().close();
+        } else {
+            assertThatThrownBy(machine::createVfioDevice)
+                    .isInstanceOfSatisfying(
+                            IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.EBUSY));
+        }
+        machine.close();
+        assertThat(machine.noncoherentDma()).isFalse();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"6.1, 1", "6.2, 1"})
+    void aKvmVfioDeviceThatOutlivesItsMachineEndsWithItsFile(String release, int registered) {
+        VirtualMachine machine = machine(release);
+        KvmVfioDevice files = machine.createVfioDevice();
+        files.addFile((VfioFile) () -> false);
+
+        machine.close();
+        assertThat(machine.noncoherentDmaCount()).isEqualTo(registered);
+
+        files.close();
+        assertThat(machine.noncoherentDmaCount()).isZero();
+    }
+
+    @ParameterizedTest
     @CsvSource({"6.3, false", "6.4, true", "7.3, true"})
     void aMachineAnswersForDeviceControlSince64(String release, boolean answers) {
         assertThat(machine(release).answersDeviceControl()).isEqualTo(answers);
@@ -263,6 +298,18 @@ class KvmReleaseTest {
 
         assertThat(vcpu(machine).memoryTypeOf(TOUCHED)).hasToString(type.toString());
         assertThat(vcpu(machine).effectiveType(TOUCHED, X86MemoryType.WB)).isEqualTo(type);
+    }
+
+    @Test
+    void eachPageHasTheTypeOfItsOwnMtrr() {
+        VirtualMachine machine = machine("6.6");
+        machine.createVfioDevice().addFile(NOT_COHERENT);
+        machine.setGuestMtrrs(new GuestMtrrs(
+                X86MemoryType.WB, List.of(new GuestMtrrs.Range(UNTOUCHED, 4096, X86MemoryType.WC))));
+        Vcpu vcpu = vcpu(machine);
+
+        assertThat(vcpu.memoryTypeOf(TOUCHED)).isEqualTo(GuestMemoryType.WB);
+        assertThat(vcpu.memoryTypeOf(UNTOUCHED)).isEqualTo(GuestMemoryType.WC);
     }
 
     /** The quirk is turned off in a running guest: pages keep IPAT, also when a device comes. */

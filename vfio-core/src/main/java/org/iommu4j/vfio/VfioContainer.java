@@ -4,6 +4,7 @@ package org.iommu4j.vfio;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.ProcessMemory;
@@ -91,6 +92,16 @@ public final class VfioContainer implements AutoCloseable {
             default -> false;
         };
         return has ? 1 : 0;
+    }
+
+    /** Returns where Linux decides what {@link VfioExtension#DMA_CC_IOMMU} is. */
+    public DecisionSource coherencySource() {
+        return vfio.rules().containerSource();
+    }
+
+    /** Returns where Linux decides whether a domain of the container is asked to block no-snoop. */
+    public DecisionSource enforcementSource() {
+        return vfio.rules().askingSource();
     }
 
     private boolean holdsNoIommu() {

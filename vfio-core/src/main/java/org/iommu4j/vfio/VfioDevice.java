@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.stream.Stream;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
@@ -24,6 +27,9 @@ import org.jspecify.annotations.Nullable;
  * and its interrupts. Source: {@code struct vfio_device}, {@code drivers/vfio/pci/vfio_pci_core.c}.
  */
 public final class VfioDevice implements VfioFile {
+    /** The most pages that one call pins in a container. Source: {@code VFIO_PIN_PAGES_MAX_ENTRIES}. */
+    public static final int MOST_PINS = 512;
+
     private static final long PAGE_SIZE = 4096;
     private static final int PCI_REGIONS = 9;
     private static final int PCI_INTERRUPTS = 5;
@@ -79,6 +85,18 @@ public final class VfioDevice implements VfioFile {
     public boolean canEnforceCacheCoherency() {
         IommuDevice known = device;
         return known != null && known.iommu().capable(known, IommuCapability.ENFORCE_CACHE_COHERENCY);
+    }
+
+    @Override
+    public List<DecisionSource> coherencySources() {
+        return Stream.concat(Stream.of(vfio.rules().fileSource(false)), capabilitySource())
+                .toList();
+    }
+
+    /** Returns where its driver decides about the prediction, where it says so. */
+    Stream<DecisionSource> capabilitySource() {
+        IommuDevice known = device;
+        return known == null ? Stream.empty() : known.iommu().enforcementCapabilitySource().stream();
     }
 
     /** Returns false. */
@@ -207,14 +225,22 @@ public final class VfioDevice implements VfioFile {
      * @param iova the first page's address, a multiple of 4 KiB
      * @param prot {@link org.iommu4j.Prot} bits that the mapping must have
      * @param frames receives the physical address of each page; its length is their number
-     * @throws IommuException EBADF (it is not open), EINVAL (it is not emulated), and as {@link
-     *     org.iommu4j.vfio.type1.Type1Iommu#pinPages}, in an iommufd {@link IommufdAccess#pinPages}
+     * @throws IommuException EBADF (it is not open), EINVAL (no page; it is not emulated), E2BIG (more than {@link
+     *     #MOST_PINS} pages of a container), and as {@link org.iommu4j.vfio.type1.Type1Iommu#pinPages}; in an iommufd
+     *     as {@link IommufdAccess#pinPages}
      */
     public void pinPages(long iova, int prot, long[] frames) {
         Objects.requireNonNull(frames, "frames");
         IommufdAccess through = access;
+        if (frames.length == 0) {
+            throw new IommuException(Errno.EINVAL, "pinning no page");
+        }
         if (through == null) {
-            containerOfEmulated().pinPages(iova, prot, frames);
+            VfioContainer container = containerOfEmulated();
+            if (frames.length > MOST_PINS) {
+                throw new IommuException(Errno.E2BIG, "pinning " + frames.length + " pages, expected at most 512");
+            }
+            container.pinPages(iova, prot, frames);
             return;
         }
         long[] pinned = through.pinPages(iova & -PAGE_SIZE, frames.length * PAGE_SIZE, (prot & Prot.WRITE) != 0);

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import java.util.List;
 import java.util.Objects;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.core.IommuGroup;
 import org.iommu4j.vfio.iommufd.BoundDevice;
 import org.iommu4j.vfio.iommufd.Iommufd;
+import org.iommu4j.vfio.iommufd.IommufdAccess;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -22,29 +25,30 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
     private final Vfio vfio;
     private final VfioDevice device;
 
-    /** Null for a device without an IOMMU. */
+    /** Null for a device without an IOMMU, and for an emulated one. */
     private final @Nullable IommuGroup group;
 
-    private @Nullable BoundDevice bound;
+    private final boolean emulated;
+    private @Nullable FileBinding bound;
     private boolean closed;
 
     /** How often others have the file. */
     private int references;
 
-    private VfioDeviceFile(Vfio vfio, VfioDevice device, @Nullable IommuGroup group) {
+    private VfioDeviceFile(Vfio vfio, VfioDevice device, RegisteredGroup group) {
         this.vfio = vfio;
         this.device = device;
-        this.group = group;
+        this.group = group.iommuGroup;
+        this.emulated = group.kind == RegisteredGroup.Kind.EMULATED;
     }
 
     /**
      * Opens a device's own file, as often as users like.
      *
-     * @throws IommuException ENOENT (the release has no such files, the device is not registered, is emulated, or has
-     *     no IOMMU)
+     * @throws IommuException ENOENT (the release has no such files, the device is not registered, or has no IOMMU)
      */
     public static VfioDeviceFile open(Vfio vfio, VfioDevice device) {
-        return open(vfio, device, RegisteredGroup.Kind.IOMMU);
+        return open(vfio, device, false);
     }
 
     /**
@@ -55,7 +59,7 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
      *     lacks the capability)
      */
     public static VfioDeviceFile openWithoutIommu(Vfio vfio, VfioDevice device, boolean capSysRawio) {
-        VfioDeviceFile file = open(vfio, device, RegisteredGroup.Kind.NO_IOMMU);
+        VfioDeviceFile file = open(vfio, device, true);
         if (!Iommufd.hasDevicesWithoutIommu(vfio.options().release())) {
             throw new IommuException(Errno.ENOENT, device + " has no file");
         }
@@ -65,14 +69,16 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
         return file;
     }
 
-    private static VfioDeviceFile open(Vfio vfio, VfioDevice device, RegisteredGroup.Kind kind) {
+    private static VfioDeviceFile open(Vfio vfio, VfioDevice device, boolean noIommu) {
         Objects.requireNonNull(device, "device");
         synchronized (vfio.lock) {
             RegisteredGroup group = vfio.groupOf(device);
-            if (!Iommufd.hasDeviceFiles(vfio.options().release()) || group == null || group.kind != kind) {
+            if (!Iommufd.hasDeviceFiles(vfio.options().release())
+                    || group == null
+                    || (group.kind == RegisteredGroup.Kind.NO_IOMMU) != noIommu) {
                 throw new IommuException(Errno.ENOENT, device + " has no file");
             }
-            return new VfioDeviceFile(vfio, device, group.iommuGroup);
+            return new VfioDeviceFile(vfio, device, group);
         }
     }
 
@@ -94,7 +100,7 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
      * @param token with {@link #BIND_TOKEN} the token; null where its address is bad
      * @return the device's object in the iommufd
      * @throws IommuException EINVAL (an unknown flag, no file), EBUSY (its group is open), EINVAL (this file is bound),
-     *     EFAULT (a token is missing), EINVAL (the device has no such token), EBADFD (the file is no iommufd), EINVAL
+     *     EFAULT (a token is missing), EINVAL (the device has no such token, an emulated one none), EBADFD (the file is no iommufd), EINVAL
      *     (another file of the device is bound), and as {@link Iommufd#bind}
      */
     public int bind(@Nullable Object file, int flags, @Nullable Object token) {
@@ -110,7 +116,7 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
                 throw new IommuException(Errno.EINVAL, device + " is bound already");
             }
             if ((flags & BIND_TOKEN) != 0) {
-                throw token == null
+                throw token == null && !emulated
                         ? new IommuException(Errno.EFAULT, "no token to read")
                         : new IommuException(Errno.EINVAL, device + " has no token");
             }
@@ -121,9 +127,7 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
             if (vfio.deviceFiles.isBound(device.id())) {
                 throw new IommuException(Errno.EINVAL, device + " is bound by another file");
             }
-            BoundDevice made = group == null
-                    ? iommufd.bindWithoutIommu(device.id())
-                    : iommufd.bind(group, device.device().orElseThrow());
+            FileBinding made = bindTo(iommufd);
             bound = made;
             device.opened();
             vfio.deviceFiles.bind(device.id(), device.groupId());
@@ -131,12 +135,23 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
         }
     }
 
+    private FileBinding bindTo(Iommufd iommufd) {
+        if (emulated) {
+            return FileBinding.OfEmulated.bind(iommufd, device);
+        }
+        return new FileBinding.OfDevice(
+                group == null
+                        ? iommufd.bindWithoutIommu(device.id())
+                        : iommufd.bind(group, device.device().orElseThrow()));
+    }
+
     /**
      * VFIO_DEVICE_ATTACH_IOMMUFD_PT: attaches the device, or moves it to another page table.
      *
-     * @param pageTableId an IOAS or a HWPT
-     * @return the HWPT
-     * @throws IommuException EINVAL (not bound), and as {@link BoundDevice#attach}
+     * @param pageTableId an IOAS or a HWPT; of an emulated device an IOAS
+     * @return the HWPT; of an emulated device the IOAS
+     * @throws IommuException EINVAL (not bound), and as {@link BoundDevice#attach}; of an emulated device as {@link
+     *     IommufdAccess#attach} and {@link IommufdAccess#replace}
      */
     public int attach(int pageTableId) {
         synchronized (vfio.lock) {
@@ -147,8 +162,8 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
     /**
      * VFIO_DEVICE_ATTACH_IOMMUFD_PT with a PASID.
      *
-     * @throws IommuException EINVAL (the release knows no such flag, or not bound), and as {@link
-     *     BoundDevice#attachPasid}
+     * @throws IommuException EINVAL (the release knows no such flag, or not bound), EOPNOTSUPP (the device is emulated),
+     *     and as {@link BoundDevice#attachPasid}
      */
     public int attachPasid(int pasid, int pageTableId) {
         synchronized (vfio.lock) {
@@ -209,6 +224,11 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
     }
 
     @Override
+    public List<DecisionSource> coherencySources() {
+        return device.coherencySources();
+    }
+
+    @Override
     public void hold() {
         synchronized (vfio.lock) {
             checkOpen();
@@ -241,7 +261,7 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
 
     /** Ends the file if it is closed and nobody has it. */
     private void end() {
-        BoundDevice leaving = bound;
+        FileBinding leaving = bound;
         if (closed && references == 0 && leaving != null) {
             bound = null;
             vfio.deviceFiles.unbind(device.id(), device.groupId());
@@ -250,9 +270,9 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
         }
     }
 
-    private BoundDevice requireBound() {
+    private FileBinding requireBound() {
         checkOpen();
-        BoundDevice current = bound;
+        FileBinding current = bound;
         if (current == null) {
             throw new IommuException(Errno.EINVAL, device + " is not bound to an iommufd");
         }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Objects;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
@@ -146,6 +149,9 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
             if (openDevices != 0) {
                 throw new IommuException(Errno.EBUSY, "group " + id() + " has open devices");
             }
+            if (references != 0 && vfio.rules().externalUsersNeedIommu()) {
+                throw new IommuException(Errno.EBUSY, "KVM has group " + id());
+            }
             leave();
         }
     }
@@ -233,6 +239,39 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
             }
             VfioContainer current = container;
             return current == null || current.checkExtension(VfioExtension.DMA_CC_IOMMU) == 1;
+        }
+    }
+
+    @Override
+    public List<DecisionSource> coherencySources() {
+        synchronized (vfio.lock) {
+            List<DecisionSource> sources = new ArrayList<>(List.of(vfio.rules().fileSource(true)));
+            VfioContainer current = container;
+            if (vfio.rules().filesAskDevices()) {
+                group.devices.stream()
+                        .flatMap(VfioDevice::capabilitySource)
+                        .distinct()
+                        .forEach(sources::add);
+            } else if (current != null) {
+                sources.add(current.coherencySource());
+            }
+            return sources;
+        }
+    }
+
+    @Override
+    public void checkExternalUser() {
+        synchronized (vfio.lock) {
+            if (!vfio.rules().externalUsersNeedIommu()) {
+                return;
+            }
+            if (container != null && group.kind == RegisteredGroup.Kind.NO_IOMMU) {
+                throw new IommuException(Errno.EPERM, "group " + id() + " has no IOMMU");
+            }
+            checkHasIommu();
+            if (!isFree()) {
+                throw new IommuException(Errno.EINVAL, "group " + id() + " is not viable");
+            }
         }
     }
 

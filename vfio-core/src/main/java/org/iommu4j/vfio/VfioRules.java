@@ -7,6 +7,7 @@ import static org.iommu4j.release.Evidence.READ;
 
 import java.lang.invoke.MethodHandles;
 import java.util.List;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.release.ReleaseRule;
@@ -23,6 +24,7 @@ record VfioRules(
         boolean claimsGroups,
         boolean isolationByGroup,
         boolean filesAskDevices,
+        boolean externalUsersNeedIommu,
         boolean knowsFiles,
         boolean movesAddresses,
         boolean alignsCapabilities,
@@ -69,6 +71,16 @@ record VfioRules(
                     .since("6.2", true, READ, "0d8227b622f3")
                     .witnessedBy("VfioReleaseTest#since62AFileAnswersForItsDevices"),
             ReleaseRule.of(
+                            "externalUsersNeedIommu",
+                            "KVM takes a viable group alone whose container has an IOMMU, and the group can't leave "
+                                    + "that while KVM has it (vfio_group_get_external_user); since, KVM has any "
+                                    + "group's file.",
+                            true,
+                            READ)
+                    .deciding()
+                    .since("5.19", false, INFERRED)
+                    .witnessedBy("VfioReleaseTest#until518KvmTakesAGroupWithAnIommuAlone"),
+            ReleaseRule.of(
                             "knowsFiles",
                             "What is no container is EBADFD for VFIO_GROUP_SET_CONTAINER and not EINVAL.",
                             false,
@@ -98,8 +110,8 @@ record VfioRules(
                     .witnessedBy("VfioReleaseTest#until612ThereIsAnExtensionForNesting"),
             ReleaseRule.of(
                             "reachesTheEnd",
-                            "A range that wraps around is EOVERFLOW and not EINVAL, and one that ends where the "
-                                    + "address space does is unmapped.",
+                            "A range that wraps around is EOVERFLOW and not EINVAL, also where a driver pins pages, "
+                                    + "and one that ends where the address space does is unmapped.",
                             false,
                             OBSERVED)
                     .since("6.18", true, OBSERVED, "6012379ede6a", "1196f1f897d4", "ef270ec44637")
@@ -123,6 +135,27 @@ record VfioRules(
      */
     boolean requiresCoherentDma() {
         return asksDomains;
+    }
+
+    /** Returns where Linux decides what a file vouches for. */
+    DecisionSource fileSource(boolean group) {
+        String function = !asksDomains
+                ? "vfio_external_check_extension"
+                : filesAskDevices && group ? "vfio_group_enforced_coherent" : "vfio_file_enforced_coherent";
+        return DecisionSource.of("vfio", function, "filesAskDevices");
+    }
+
+    /** Returns where Linux decides what VFIO_DMA_CC_IOMMU is. */
+    DecisionSource containerSource() {
+        return DecisionSource.of(
+                "vfio",
+                asksDomains ? "vfio_domains_have_enforce_cache_coherency" : "vfio_domains_have_iommu_cache",
+                "asksDomains");
+    }
+
+    /** Returns where Linux asks a domain to block no-snoop. */
+    DecisionSource askingSource() {
+        return DecisionSource.of("vfio", "vfio_iommu_type1_attach_group", "asksDomains");
     }
 
     /** Returns how type 1 behaves under these rules. */

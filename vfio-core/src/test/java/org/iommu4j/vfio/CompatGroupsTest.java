@@ -224,4 +224,25 @@ class CompatGroupsTest {
             }
         }
     }
+
+    @Test
+    void aClosedIommufdIsNoContainerAnyMore() {
+        open("7.3");
+        VfioGroup group = host.vfio().openGroup(host.vfio().register(device.id()).groupId());
+        CompatContainer container = iommufd.vfioContainer();
+        iommufd.close();
+        refused(Errno.EBADF, () -> group.setContainer(iommufd));
+        assertThat(group.containerSet()).isFalse();
+        refused(Errno.EBADF, container::apiVersion);
+        refused(Errno.EBADF, () -> container.checkExtension(1));
+        refused(Errno.EBADF, () -> container.setIommu(1));
+        refused(Errno.EBADF, () -> container.map(0, MEMORY, PAGE, 3));
+        refused(Errno.EBADF, () -> container.info(64));
+        refused(Errno.EBADF, container::dirtyPages);
+        assertThat(container.unmap(0, PAGE, 0).failure())
+                .isInstanceOfSatisfying(
+                        IommuException.class,
+                        refusal -> assertThat(refusal.errno()).isEqualTo(Errno.EBADF));
+        assertThat(iommufd.objects()).isZero();
+    }
 }

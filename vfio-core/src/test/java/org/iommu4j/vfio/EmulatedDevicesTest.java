@@ -137,6 +137,35 @@ class EmulatedDevicesTest {
     }
 
     @Test
+    void aCallPinsFrom1To512Pages() {
+        refused(Errno.EINVAL, () -> open.pinPages(0, Prot.READ, new long[0]));
+        refused(Errno.E2BIG, () -> open.pinPages(0, Prot.READ, new long[VfioDevice.MOST_PINS + 1]));
+        refused(Errno.EINVAL, () -> open.pinPages(0, Prot.READ, new long[VfioDevice.MOST_PINS]));
+    }
+
+    /** The first and the last page of the address space are no neighbours any more. */
+    @Test
+    void pagesThatWrapAroundAreRefusedSince618() {
+        container.map(0, MEMORY, PAGE, READ_WRITE);
+        container.map(-PAGE, MEMORY + PAGE, PAGE, READ_WRITE);
+        refused(Errno.EOVERFLOW, () -> open.pinPages(-PAGE, Prot.READ, new long[2]));
+        open.pinPages(-PAGE, Prot.READ, new long[1]);
+        assertHeld(1);
+        TestHost old = new TestHost().with(VfioOptions.DEFAULT.withRelease(new LinuxRelease(6, 17)));
+        old.add("00:05.0");
+        VfioGroup oldGroup = old.vfio()
+                .openGroup(old.vfio().registerEmulated(NAME, this::unpin).groupId());
+        VfioContainer oldContainer = old.vfio().openContainer(process);
+        oldGroup.setContainer(oldContainer);
+        oldContainer.setIommu(VfioExtension.TYPE1V2_IOMMU);
+        oldContainer.map(0, MEMORY + 2 * PAGE, PAGE, READ_WRITE);
+        oldContainer.map(-PAGE, MEMORY + 3 * PAGE, PAGE, READ_WRITE);
+        long[] frames = new long[2];
+        oldGroup.openDevice(NAME).pinPages(-PAGE, Prot.READ, frames);
+        assertThat(frames).containsExactly(0x70_3000, 0x70_2000);
+    }
+
+    @Test
     void aDriverIsToldOfWhatGoes() {
         container.map(0, MEMORY, 4 * PAGE, READ_WRITE);
         container.map(4 * PAGE, MEMORY, PAGE, READ_WRITE);

@@ -16,6 +16,7 @@ import org.iommu4j.vfio.testvendor.TestHost;
 import org.iommu4j.vfio.testvendor.TestProcess;
 import org.iommu4j.vfio.type1.Enforcement;
 import org.iommu4j.vfio.type1.Type1Info;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -138,6 +139,36 @@ class VfioReleaseTest {
 
         second.unsetContainer();
         assertThat(group.enforcedCoherent()).as("alone again").isTrue();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"5.15, true", "5.18, true", "5.19-posted, true", "5.19, false", "6.1, false", "7.3, false"})
+    void until518KvmTakesAGroupWithAnIommuAlone(String release, boolean needsIommu) {
+        under(release);
+        VfioGroup group = host.openGroupOf(device);
+        VfioContainer container = host.vfio().openContainer(process);
+
+        assertThat(refusal(group::checkExternalUser))
+                .as("without a container")
+                .isEqualTo(needsIommu ? Errno.EINVAL : null);
+        group.setContainer(container);
+        assertThat(refusal(group::checkExternalUser)).as("without an IOMMU").isEqualTo(needsIommu ? Errno.EINVAL : null);
+        container.setIommu(VfioExtension.TYPE1V2_IOMMU);
+        assertThat(refusal(group::checkExternalUser)).as("with an IOMMU").isNull();
+
+        group.hold();
+        assertThat(refusal(group::unsetContainer)).as("while KVM has it").isEqualTo(needsIommu ? Errno.EBUSY : null);
+        group.drop();
+        assertThat(group.containerSet()).isEqualTo(needsIommu);
+    }
+
+    private static @Nullable Errno refusal(Runnable call) {
+        try {
+            call.run();
+            return null;
+        } catch (IommuException e) {
+            return e.errno();
+        }
     }
 
     @ParameterizedTest

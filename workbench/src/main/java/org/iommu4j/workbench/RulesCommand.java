@@ -2,22 +2,17 @@
 package org.iommu4j.workbench;
 
 import java.io.PrintWriter;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.Callable;
-import org.iommu4j.core.IommuCore;
-import org.iommu4j.dma.DmaApi;
 import org.iommu4j.host.InputException;
-import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.release.RuleSheet;
 import org.iommu4j.spi.IommuVendors;
-import org.iommu4j.vfio.Vfio;
-import org.iommu4j.vfio.iommufd.Iommufd;
 import org.iommu4j.workbench.output.Json;
+import org.iommu4j.workbench.scenario.RuleModules;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -55,13 +50,7 @@ final class RulesCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        Map<String, List<ReleaseRule<?>>> modules = new LinkedHashMap<>();
-        IommuVendors.load().all().forEach(vendor -> modules.put(vendor.name(), vendor.releaseRules()));
-        modules.put("core", IommuCore.releaseRules());
-        modules.put("dma", DmaApi.releaseRules());
-        modules.put("vfio", Vfio.releaseRules());
-        modules.put("iommufd", Iommufd.releaseRules());
-        modules.put("kvm", VirtualMachine.releaseRules());
+        Map<String, List<ReleaseRule<?>>> modules = RuleModules.of(IommuVendors.load());
         if (linux != null && diff != null) {
             throw new InputException("--linux and --diff ask two questions, expected one of them");
         }

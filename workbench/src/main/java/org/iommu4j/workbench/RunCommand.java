@@ -6,6 +6,7 @@ import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.Callable;
@@ -77,6 +78,12 @@ final class RunCommand implements Callable<Integer> {
             paramLabel = "RELEASE",
             description = "The kernel whose rules apply, such as 6.12 or 6.12.95+deb13 (default: the newest).")
     private String linux = LinuxRelease.NEWEST.toString();
+
+    @Option(
+            names = "--fix",
+            paramLabel = "RULE",
+            description = "Gives a rule of KVM the value that it proposes, and no release has. May be given again.")
+    private List<String> fixes = new ArrayList<>();
 
     @Option(
             names = "--allow-unsafe-interrupts",
@@ -152,7 +159,11 @@ final class RunCommand implements Callable<Integer> {
     private Outcome runBuiltIn(Workbench workbench, Case story, LinuxRelease release) {
         String machine = choice.machine;
         MachineDescription description = workbench.machines().named(machine == null ? DEFAULT_MACHINE : machine);
-        return workbench.runner().run(story, description, new Kernel(release, allowUnsafeInterrupts), devices);
+        return workbench.runner().run(story, description, kernel(new Kernel(release, allowUnsafeInterrupts)), devices);
+    }
+
+    private Kernel kernel(Kernel kernel) {
+        return kernel.withCorrections(new HashSet<>(fixes));
     }
 
     private Outcome runCaptured(Workbench workbench, Case story, LinuxRelease release, Path host) {
@@ -170,6 +181,6 @@ final class RunCommand implements Callable<Integer> {
                 .forEach(line -> err.println(Printable.line("iommu4j: warning: " + line)));
         err.flush();
         Kernel kernel = allowUnsafeInterrupts ? new Kernel(release, true) : Workbench.kernel(captured, release);
-        return workbench.runner().run(story, description, kernel, devices);
+        return workbench.runner().run(story, description, kernel(kernel), devices);
     }
 }

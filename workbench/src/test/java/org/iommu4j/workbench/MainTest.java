@@ -48,7 +48,9 @@ class MainTest {
     @Test
     void aRunIsAPageForABrowserWhoseExitCodeIsTheSame() {
         assertThat(execute("run", "guest-forgets-flush", "--format", "html")).isEqualTo(1);
-        assertThat(out.toString()).startsWith("<!doctype html>").contains("CORRUPTED by the guest&#39;s driver", "<svg");
+        assertThat(out.toString())
+                .startsWith("<!doctype html>")
+                .contains("CORRUPTED by the guest&#39;s driver", "<svg");
         assertThat(err.toString()).isEmpty();
     }
 

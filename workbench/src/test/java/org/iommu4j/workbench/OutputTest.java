@@ -157,7 +157,7 @@ class OutputTest {
     void anArgumentThatBeginsWithAnAtSignIsItselfAndNoFileOfArguments() throws IOException {
         Path file = Files.writeString(folder.resolve("arguments"), "--help\n");
         assertThat(run("run", "@" + file)).isEqualTo(2);
-        assertThat(err()).hasLineCount(1).contains("@" + file + ": no page can be read there");
+        assertThat(err()).hasLineCount(1).contains("@" + file + ": no such file, expected a page");
         assertThat(out()).isEmpty();
     }
 

@@ -15,13 +15,19 @@ import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.ShownUnit;
 
-/** Builds AMD-Vi units, recognises captured ones, and provides the built-in machine with one. */
+/** Builds AMD-Vi units, recognises captured ones, and provides the built-in machines with one. */
 public final class AmdViUnitProvider implements TranslationUnitProvider {
     /** The provider's name. */
     public static final String NAME = "amdvi";
 
     /** EFR of the built-in unit: host tables of up to 6 levels, invalidate-all, hardware error registers. */
     public static final long EFR_6_LEVEL = 0x940L;
+
+    /**
+     * EFR of a unit with guest tables besides: PPRSup, GTSup, GLXSup 2, PASmax 15 and GIoSup, so 16 bits of PASID and
+     * tables of 4 levels.
+     */
+    public static final long EFR_GUEST_TABLES = EFR_6_LEVEL | 1 << 1 | 1 << 4 | 2 << 14 | 15L << 32 | 1L << 48;
 
     /**
      * The capability header of the built-in unit: type 3, devices may have IOTLBs, EFR and a second information
@@ -39,7 +45,10 @@ public final class AmdViUnitProvider implements TranslationUnitProvider {
 
     @Override
     public List<MachineDescription> machines() {
-        return List.of(machine("amd", EFR_6_LEVEL, 0));
+        MachineDescription guestTables = machine("amd-v2", EFR_GUEST_TABLES, 0);
+        return List.of(
+                machine("amd", EFR_6_LEVEL, 0),
+                guestTables.withBootOptions(guestTables.bootOptions().and("amd_iommu=pgtbl_v2")));
     }
 
     @Override

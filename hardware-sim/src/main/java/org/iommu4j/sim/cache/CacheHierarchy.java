@@ -305,6 +305,34 @@ public final class CacheHierarchy {
         return protocol.sharedState(physicalAddress & LINE_MASK);
     }
 
+    /** The number that stands for the shared cache where a private one has its CPU's. */
+    public static final int SHARED_CACHE = -1;
+
+    /**
+     * Returns a word of a line that a cache holds, without any effect.
+     *
+     * @param cpu the CPU whose private cache it is, or {@link #SHARED_CACHE}
+     * @throws IllegalStateException when the cache does not hold the line
+     */
+    public long cachedWord(int cpu, long physicalAddress) {
+        return protocol.cachedWord(cpu, physicalAddress);
+    }
+
+    /**
+     * Puts a line into a cache, or drops it there, as it was when somebody saved it: {@link #state}, {@link
+     * #sharedState}, {@link #cachedWord}. No other cache nor memory takes part. The line's other words are those of
+     * memory. The line becomes the one that was used last.
+     *
+     * @param cpu the CPU whose private cache it is, or {@link #SHARED_CACHE}
+     * @param word the word at the address; without effect when the line is dropped
+     * @throws IllegalStateException when the line's set has no room
+     */
+    public void restoreLine(int cpu, long physicalAddress, Mesi state, long word) {
+        Objects.requireNonNull(state, "state");
+        claim();
+        protocol.restoreLine(cpu, physicalAddress, state, word);
+    }
+
     /** Lets another thread use the caches. */
     public void release() {
         owner = null;

@@ -71,6 +71,56 @@ final class CoherenceProtocol {
         return state(shared, line);
     }
 
+    /** Returns a word of a line that a private cache, or for -1 the shared one, holds. */
+    long cachedWord(int cpu, long physicalAddress) {
+        CacheSet set = cache(cpu).setIfTouched(physicalAddress);
+        int way = set == null ? -1 : set.find(physicalAddress & LINE_MASK);
+        if (set == null || way < 0) {
+            throw new IllegalStateException(
+                    cache(cpu).name + " does not hold the line of 0x" + Long.toHexString(physicalAddress));
+        }
+        return set.data[CacheSet.word(way, physicalAddress)];
+    }
+
+    /** Puts a line into a cache, or drops it there. */
+    void restoreLine(int cpu, long physicalAddress, Mesi state, long word) {
+        long line = physicalAddress & LINE_MASK;
+        Cache cache = cache(cpu);
+        CacheSet set = state == Mesi.INVALID ? cache.setIfTouched(line) : cache.set(line);
+        if (set == null) {
+            return;
+        }
+        int way = set.find(line);
+        if (state == Mesi.INVALID) {
+            if (way >= 0) {
+                set.setState(way, INVALID);
+            }
+            return;
+        }
+        if (way < 0) {
+            way = set.free();
+            if (way < 0) {
+                throw new IllegalStateException(
+                        cache.name + " has no room for the line of 0x" + Long.toHexString(physicalAddress));
+            }
+        }
+        dram.readLine(line, set.data, way * LINE_WORDS);
+        set.data[CacheSet.word(way, physicalAddress)] = word;
+        set.setLine(
+                way,
+                line,
+                switch (state) {
+                    case MODIFIED -> MODIFIED;
+                    case EXCLUSIVE -> EXCLUSIVE;
+                    case SHARED, INVALID -> SHARED;
+                });
+        set.use(way, ++now);
+    }
+
+    private Cache cache(int cpu) {
+        return cpu < 0 ? shared : privates[cpu];
+    }
+
     /** Empties all caches without writing back. */
     void clear() {
         for (Cache cache : privates) {

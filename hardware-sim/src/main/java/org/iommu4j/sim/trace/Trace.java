@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.trace;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Objects;
 import org.iommu4j.platform.MemoryType;
 
@@ -73,6 +75,9 @@ public final class Trace {
 
     private boolean on;
     private String label = "";
+    /** Names of CPUs by number, made once: most events are theirs. */
+    private final List<String> cpuNames = new ArrayList<>();
+
     private int wish;
     private int size;
     private TraceKind[] kinds = new TraceKind[0];
@@ -158,7 +163,7 @@ public final class Trace {
         int wished = kind == TraceKind.LOAD || kind == TraceKind.STORE ? wish : 0;
         append(
                 kind,
-                label.isEmpty() ? "cpu" + cpu : label,
+                label.isEmpty() ? cpuName(cpu) : label,
                 cpu,
                 physicalAddress,
                 -1L,
@@ -166,6 +171,13 @@ public final class Trace {
                 eventFlags | wished,
                 0,
                 "");
+    }
+
+    private String cpuName(int cpu) {
+        while (cpuNames.size() <= cpu) {
+            cpuNames.add("cpu" + cpuNames.size());
+        }
+        return cpuNames.get(cpu);
     }
 
     /**

@@ -2,6 +2,7 @@
 package org.iommu4j.sim.verdict;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -162,27 +163,32 @@ public final class CoherenceChecker {
     }
 
     private void compareMemory(Machine machine, int end) {
-        history.forEachLast((address, last) -> {
-            long observed = machine.peekDram(address);
-            if (observed != last.value()) {
-                Integer dirtied = rules.lastCpuStore(address);
-                Fault fault = rules.ofMemory(last, dirtied);
-                String writer = trace.who(last.at());
-                String what = dirtied == null || dirtied == last.at()
-                        ? "the data that " + writer + " wrote at " + number(last.at()) + " never reached memory"
-                        : "a dirty line, last stored to at " + number(dirtied) + ", was written back over the data"
-                                + " that " + writer + " wrote at " + number(last.at());
-                stale.add(new StaleRead(
-                        number(end),
-                        "memory",
-                        address,
-                        last.value(),
-                        observed,
-                        fault.blame(),
-                        false,
-                        what + fault.words()));
+        List<Long> differing = new ArrayList<>();
+        history.forEachWord(address -> {
+            if (machine.peekDram(address) != history.expected(address)) {
+                differing.add(address);
             }
         });
+        Collections.sort(differing);
+        for (long address : differing) {
+            Write last = Objects.requireNonNull(history.last(address));
+            Integer dirtied = rules.lastCpuStore(address);
+            Fault fault = rules.ofMemory(last, dirtied);
+            String writer = trace.who(last.at());
+            String what = dirtied == null || dirtied == last.at()
+                    ? "the data that " + writer + " wrote at " + number(last.at()) + " never reached memory"
+                    : "a dirty line, last stored to at " + number(dirtied) + ", was written back over the data"
+                            + " that " + writer + " wrote at " + number(last.at());
+            stale.add(new StaleRead(
+                    number(end),
+                    "memory",
+                    address,
+                    last.value(),
+                    machine.peekDram(address),
+                    fault.blame(),
+                    false,
+                    what + fault.words()));
+        }
     }
 
     private Findings findings() {

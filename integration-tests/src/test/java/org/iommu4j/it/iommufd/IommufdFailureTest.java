@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.iommufd;
 
-import static org.assertj.core.api.Assertions.assertThat;
-
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.iommu4j.Errno;
-import org.iommu4j.IommuException;
 import org.iommu4j.vfio.VfioDeviceFile;
+import org.iommu4j.vfio.iommufd.CompatContainer;
 import org.iommu4j.vfio.iommufd.HwptAlloc;
 import org.iommu4j.vfio.iommufd.IoasCopy;
 import org.iommu4j.vfio.iommufd.IoasMap;
@@ -31,7 +28,7 @@ class IommufdFailureTest {
      * An iommufd with two IOAS, a HWPT, and the first device attached to the first IOAS; an access to a third, of which
      * nothing is pinned.
      */
-    private static final class Bench {
+    private static final class Bench implements EveryFailure.Bench {
         final IommufdBench host;
         final Iommufd iommufd;
         final VfioDeviceFile first;
@@ -84,55 +81,27 @@ class IommufdFailureTest {
             pinned = true;
         }
 
-        long frames() {
-            return host.machine.frames().inUse();
+        @Override
+        public IommufdBench host() {
+            return host;
         }
 
-        String state() {
+        @Override
+        public String state() {
             return "pinned " + host.process.pinned() + ", charged " + host.account.charged() + ", objects "
                     + iommufd.objects() + ", first reads " + Long.toHexString(host.read(IommufdBench.FIRST, 0x100000))
                     + ", second reads " + Long.toHexString(host.read(IommufdBench.SECOND, 0x100000));
         }
 
-        void closeAll() {
-            RuntimeException failure = null;
-            for (Runnable each :
-                    List.<Runnable>of(first::close, second::close, other::close, access::close, iommufd::close)) {
-                try {
-                    each.run();
-                } catch (IommuException lost) {
-                    failure = lost;
-                }
-            }
-            if (failure != null) {
-                throw failure;
-            }
-        }
-    }
-
-    private interface Operation {
-        /** Comes before what can fail. */
-        default void prepare(Bench bench) {}
-
-        void run(Bench bench);
-    }
-
-    /** A device's file is closed, and another is bound. */
-    private static final class Bind implements Operation {
         @Override
-        public void prepare(Bench bench) {
-            bench.second.close();
-            bench.other = bench.host.file(bench.host.second);
-        }
-
-        @Override
-        public void run(Bench bench) {
-            bench.other.bind(bench.iommufd);
+        public void closeAll() {
+            EveryFailure.runAll(
+                    List.of(first::close, second::close, () -> other.close(), access::close, iommufd::close));
         }
     }
 
-    private static Map<String, Operation> operations() {
-        Map<String, Operation> all = new LinkedHashMap<>();
+    private static Map<String, EveryFailure.Operation<Bench>> operations() {
+        Map<String, EveryFailure.Operation<Bench>> all = new LinkedHashMap<>();
         all.put("map", bench -> bench.map(bench.a, 0x40000000L, 1200));
         all.put(
                 "map anywhere",
@@ -159,7 +128,14 @@ class IommufdFailureTest {
         all.put("attach to a HWPT", bench -> bench.second.attach(bench.hwpt));
         all.put("replace", bench -> bench.first.attach(bench.b));
         all.put("replace by a HWPT", bench -> bench.first.attach(bench.hwpt));
-        all.put("bind", new Bind());
+        all.put(
+                "bind",
+                EveryFailure.prepared(
+                        bench -> {
+                            bench.second.close();
+                            bench.other = bench.host.file(bench.host.second);
+                        },
+                        bench -> bench.other.bind(bench.iommufd)));
         all.put(
                 "read and write through an access",
                 bench -> bench.access.readWrite(
@@ -172,68 +148,33 @@ class IommufdFailureTest {
     @ParameterizedTest
     @CsvSource({"intel-sc, 6.12", "intel-sc, 7.3", "amd, 7.3"})
     void whatFailsChangesNothing(String machine, String release) {
-        Map<String, Operation> all = operations();
+        Map<String, EveryFailure.Operation<Bench>> all = operations();
         if (release.equals("6.12")) {
             // It has no such call.
             all.remove("map a file");
         }
         all.forEach((name, operation) -> {
-            long n = 1;
-            boolean fired = true;
-            for (; fired; n++) {
-                assertThat(n).as(name).isLessThan(5000);
-                Bench bench = new Bench(machine, release);
-                operation.prepare(bench);
-                long frames = bench.frames();
-                String before = bench.state();
-                bench.host.failures.arm(n);
-                RuntimeException failure = null;
-                try {
-                    operation.run(bench);
-                } catch (IommuException thrown) {
-                    failure = thrown;
-                }
-                fired = bench.host.failures.fired();
-                bench.host.failures.disarm();
-                String when = machine + " " + release + ", " + name + ", failure " + n;
-                if (!fired) {
-                    assertThat(failure).as(when).isNull();
-                    bench.closeAll();
-                    assertThat(bench.host.process.pinned()).as(when).isZero();
-                    assertThat(bench.host.account.charged()).as(when).isZero();
-                } else if (failure != null && !isLost(failure)) {
-                    assertThat(bench.state()).as(when).isEqualTo(before);
-                    // Empty tables may stay until their domain is closed.
-                    operation.run(bench);
-                    bench.closeAll();
-                    assertThat(bench.host.process.pinned()).as(when).isZero();
-                    assertThat(bench.host.account.charged()).as(when).isZero();
-                    assertThat(bench.frames()).as(when).isLessThan(frames);
-                }
-            }
-            System.out.printf("%s %s: %s fails in %d places%n", machine, release, name, n - 2);
+            String what = machine + " " + release + ": " + name;
+            long places = EveryFailure.changesNothing(what, () -> new Bench(machine, release), operation);
+            System.out.printf("%s fails in %d places%n", what, places);
         });
     }
 
     /** What Linux's callers can't undo: it is done, whatever fails. */
-    private static Map<String, Operation> releases() {
-        Map<String, Operation> all = new LinkedHashMap<>();
+    private static Map<String, EveryFailure.Operation<Bench>> releases() {
+        Map<String, EveryFailure.Operation<Bench>> all = new LinkedHashMap<>();
         all.put("unmap", bench -> bench.iommufd.ioasUnmap(bench.b, 0, -1L));
-        all.put("unmap below an access", bench -> {
-            bench.pin();
-            bench.iommufd.ioasUnmap(bench.c, 0, -1L);
-        });
         all.put(
-                "unmap through VFIO's call",
-                bench -> bench.iommufd.vfioContainer().unmap(0x100000, 4 * PAGE, 0));
-        all.put("detach an access", bench -> {
-            bench.pin();
-            bench.access.detach();
+                "unmap below an access",
+                EveryFailure.prepared(Bench::pin, bench -> bench.iommufd.ioasUnmap(bench.c, 0, -1L)));
+        all.put("unmap through VFIO's call", bench -> {
+            CompatContainer.Unmapped unmapped = bench.iommufd.vfioContainer().unmap(0x100000, 4 * PAGE, 0);
+            if (unmapped.failure() != null) {
+                throw unmapped.failure();
+            }
         });
-        all.put("close an access", bench -> {
-            bench.pin();
-            bench.access.close();
-        });
+        all.put("detach an access", EveryFailure.prepared(Bench::pin, bench -> bench.access.detach()));
+        all.put("close an access", EveryFailure.prepared(Bench::pin, bench -> bench.access.close()));
         all.put("detach", bench -> bench.first.detach());
         all.put("destroy", bench -> bench.iommufd.destroy(bench.hwpt));
         all.put("unbind", bench -> bench.first.close());
@@ -244,48 +185,8 @@ class IommufdFailureTest {
     @ParameterizedTest
     @CsvSource({"intel-sc, 6.12", "intel-sc, 7.3", "amd, 7.3"})
     void whatIsReleasedIsGoneWhateverFails(String machine, String release) {
-        releases().forEach((name, operation) -> {
-            boolean fired = true;
-            for (long n = 1; fired; n++) {
-                assertThat(n).as(name).isLessThan(5000);
-                Bench bench = new Bench(machine, release);
-                bench.host.failures.arm(n);
-                RuntimeException failure = null;
-                try {
-                    operation.run(bench);
-                } catch (IommuException thrown) {
-                    failure = thrown;
-                }
-                fired = bench.host.failures.fired();
-                bench.host.failures.disarm();
-                boolean lost = failure != null && isLost(failure);
-                try {
-                    bench.closeAll();
-                } catch (IommuException later) {
-                    lost |= isLost(later);
-                }
-                String when = machine + " " + release + ", " + name + ", failure " + n;
-                assertThat(bench.iommufd.objects()).as(when).isZero();
-                if (!lost) {
-                    assertThat(bench.host.process.pinned()).as(when).isZero();
-                    assertThat(bench.host.account.charged()).as(when).isZero();
-                }
-            }
-        });
-    }
-
-    /** A unit that did not answer is broken; then pages stay pinned. */
-    private static boolean isLost(Throwable failure) {
-        if (failure instanceof IommuException refusal) {
-            if (refusal.errno() == Errno.ETIMEDOUT || refusal.errno() == Errno.EIO) {
-                return true;
-            }
-        }
-        for (Throwable second : failure.getSuppressed()) {
-            if (isLost(second)) {
-                return true;
-            }
-        }
-        return false;
+        releases()
+                .forEach((name, operation) -> EveryFailure.goes(
+                        machine + " " + release + ": " + name, () -> new Bench(machine, release), operation));
     }
 }

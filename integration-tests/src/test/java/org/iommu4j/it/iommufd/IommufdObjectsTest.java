@@ -80,6 +80,11 @@ class IommufdObjectsTest {
         }
 
         PageFault ask() {
+            return ask(PASID);
+        }
+
+        PageFault ask(int pasid) {
+            endpoint.usePasid(pasid);
             endpoint.read(IOVA, false);
             assertThat(endpoint.lastStatus()).isEqualTo(RequestStatus.PAGE_AWAITED);
             bench.machine.runPending();
@@ -121,6 +126,56 @@ class IommufdObjectsTest {
         asker.queue.close();
         asker.iommufd.destroy(asker.queue.id());
         assertRefused(Errno.EBADF, () -> asker.queue.read());
+    }
+
+    /** The file keeps what the closed iommufd has; after it nobody answers until the PASID leaves. */
+    @Test
+    void anOpenQueueKeepsAClosedFilesObjects() {
+        Asker asker = new Asker();
+        PageFault fault = asker.ask();
+        asker.iommufd.close();
+        asker.queue.write(fault.cookie(), 1);
+        asker.ask();
+        asker.file.close();
+        assertThat(asker.iommufd.objects())
+                .as("the IOAS, two HWPTs and the queue")
+                .isEqualTo(4);
+        asker.queue.close();
+        assertThat(asker.iommufd.objects()).isZero();
+    }
+
+    @Test
+    void whatWaitsIsNotAnsweredByClosingTheQueue() {
+        Asker asker = new Asker();
+        PageFault fault = asker.ask();
+        int before = asker.endpoint.lastPageResponse();
+        asker.queue.close();
+        asker.bench.machine.runPending();
+        assertThat(asker.endpoint.lastPageResponse()).isEqualTo(before);
+        assertRefused(Errno.EBADF, () -> asker.queue.write(fault.cookie(), 0));
+        asker.file.detachPasid(PASID);
+        asker.bench.machine.runPending();
+        assertThat(asker.endpoint.lastPageResponse()).isEqualTo(PageResponse.INVALID.code());
+    }
+
+    /** One queue serves two PASIDs: what another does, or is refused, answers nothing. */
+    @Test
+    void onlyThePasidThatLeavesHasItsRequestsAnswered() {
+        Asker asker = new Asker();
+        asker.file.attachPasid(PASID + 1, asker.hwpt);
+        PageFault fault = asker.ask();
+        PageFault other = asker.ask(PASID + 1);
+        int plain = asker.iommufd.hwptAlloc(new HwptAlloc(0, asker.device, asker.ioas));
+        assertRefused(Errno.EINVAL, () -> asker.file.attachPasid(PASID, plain));
+        assertRefused(Errno.EINVAL, () -> asker.file.attach(plain));
+        asker.file.detachPasid(PASID + 1);
+        asker.bench.machine.runPending();
+        assertThat(asker.endpoint.lastPageResponse()).isEqualTo(PageResponse.INVALID.code());
+        assertRefused(Errno.EINVAL, () -> asker.queue.write(other.cookie(), 0));
+        map(asker.iommufd, asker.ioas, 1);
+        asker.queue.write(fault.cookie(), 0);
+        asker.bench.machine.runPending();
+        assertThat(asker.endpoint.lastPageResponse()).isEqualTo(PageResponse.SUCCESS.code());
     }
 
     @Test

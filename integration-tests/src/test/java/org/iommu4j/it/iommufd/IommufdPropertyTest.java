@@ -32,6 +32,8 @@ import org.iommu4j.vfio.iommufd.IoasMap;
 import org.iommu4j.vfio.iommufd.IoasMapFile;
 import org.iommu4j.vfio.iommufd.Iommufd;
 import org.iommu4j.vfio.iommufd.IommufdAccess;
+import org.iommu4j.vfio.iommufd.IommufdUser;
+import org.iommu4j.vfio.iommufd.UserAccount;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -42,17 +44,24 @@ import org.junit.jupiter.params.provider.CsvSource;
 class IommufdPropertyTest {
     private static final long PAGE = IommufdBench.PAGE;
     private static final int PAGES = 64;
-    private static final int STEPS = 400;
+    private static final int STEPS = 600;
 
     /** IOVA pages that are used, from 1. */
     private static final int IOVAS = 48;
 
-    /** Pages of a mapping, and the address of the first one's memory. */
-    private record Area(int pages, long memory) {}
+    /** Pages of a mapping, the address of the first one's memory, and whether it is a file's. */
+    private record Area(int pages, long memory, boolean file) {}
 
     /** What the model knows: the areas of each IOAS by their first IOVA, the IOAS of each HWPT, where devices are. */
     private static final class Model {
         final Map<Integer, TreeMap<Long, Area>> ioas = new HashMap<>();
+
+        /** Pages where Linux may choose addresses, the first and the last; all without an entry. */
+        final Map<Integer, long[]> allowed = new HashMap<>();
+
+        /** The IOAS that map page by page. */
+        final Set<Integer> small = new TreeSet<>();
+
         final Map<Integer, Integer> hwpts = new HashMap<>();
         final Map<PciAddress, Integer> attached = new HashMap<>();
 
@@ -62,6 +71,31 @@ class IommufdPropertyTest {
             return below == null || iova >= below.getKey() + below.getValue().pages * PAGE
                     ? -1
                     : below.getValue().memory + (iova - below.getKey());
+        }
+
+        /** Returns whether there is room where Linux may choose, at a multiple of an alignment. */
+        boolean hasRoom(int id, int pages, long align) {
+            long[] range = allowed.get(id);
+            if (range == null) {
+                return true;
+            }
+            TreeMap<Long, Area> areas = ioas.get(id);
+            for (long first = range[0]; first + pages - 1 <= range[1]; first++) {
+                boolean free = first * PAGE % align == 0;
+                for (int i = 0; i < pages; i++) {
+                    free &= at(areas, (first + i) * PAGE) < 0;
+                }
+                if (free) {
+                    return true;
+                }
+            }
+            return false;
+        }
+
+        /** Returns whether pages are where Linux may choose. */
+        boolean allows(int id, long iova, int pages) {
+            long[] range = allowed.get(id);
+            return range == null || (iova >= range[0] * PAGE && iova + pages * PAGE <= (range[1] + 1) * PAGE);
         }
 
         boolean uses(int id) {
@@ -90,6 +124,8 @@ class IommufdPropertyTest {
     private Random random = new Random();
     private IommufdBench bench;
     private Iommufd iommufd;
+    private Iommufd child;
+    private final UserAccount childAccount = new UserAccount(1 << 20);
     private final Map<PciAddress, VfioDeviceFile> files = new HashMap<>();
 
     @ParameterizedTest
@@ -114,6 +150,7 @@ class IommufdPropertyTest {
                 release,
                 PAGES);
         iommufd = bench.open();
+        child = iommufd.inheritedBy(new IommufdUser(bench.machine.newProcess(0, false), childAccount, Set.of()));
         files.put(IommufdBench.FIRST, bench.file(bench.first));
         files.put(IommufdBench.SECOND, bench.file(bench.second));
         incapable = bench.iommu.vendor().equals("intel")
@@ -139,10 +176,13 @@ class IommufdPropertyTest {
         assertThat(invariants.excused().keySet()).as("holes that were met").isEqualTo(expected);
         // A replace that is refused blocks the device since 6.19, where VT-d's driver blocks first.
         assertThat(blocked > 0).isEqualTo(LinuxRelease.of(release).isAtLeast(6, 19) && machine.equals("intel-mixed"));
+        kvm.close();
         vm.close();
         access.close();
         files.values().forEach(VfioDeviceFile::close);
+        child.close();
         iommufd.close();
+        assertThat(childAccount.charged()).isZero();
         assertThat(bench.process.pinned()).isZero();
         assertThat(bench.account.charged()).isZero();
         assertThat(iommufd.objects()).isZero();
@@ -157,7 +197,7 @@ class IommufdPropertyTest {
             return "alloc IOAS " + id;
         }
         int ioas = all.get(random.nextInt(all.size()));
-        return switch (random.nextInt(18)) {
+        return switch (random.nextInt(21)) {
             case 0, 1, 2, 3 -> map(ioas);
             case 4, 5 -> unmap(ioas);
             case 6 -> copy(all.get(random.nextInt(all.size())), ioas);
@@ -170,6 +210,9 @@ class IommufdPropertyTest {
             case 13, 14 -> pin();
             case 15 -> mapFile(ioas);
             case 16 -> compat(ioas);
+            case 17 -> allow(ioas);
+            case 18 -> cut(ioas);
+            case 19 -> changeProcess();
             default -> {
                 files.get(device).detach();
                 model.attached.remove(device);
@@ -193,16 +236,29 @@ class IommufdPropertyTest {
         try {
             long at = iommufd.ioasMap(new IoasMap(flags, ioas, memory, pages * PAGE, iova));
             assertThat(!fixed || free).isTrue();
+            assertThat(fixed || model.allows(ioas, at, pages)).isTrue();
             for (int i = 0; i < pages; i++) {
                 assertThat(Model.at(areas, at + i * PAGE)).isNegative();
             }
-            areas.put(at, new Area(pages, memory));
+            areas.put(at, new Area(pages, memory, false));
             return "map at " + Long.toHexString(at);
         } catch (IommuException refusal) {
+            if (!fixed) {
+                return noRoom(refusal, ioas, pages, memory);
+            }
             assertThat(refusal.errno()).isEqualTo(Errno.EEXIST);
-            assertThat(fixed && !free).isTrue();
+            assertThat(free).isFalse();
             return "map refused";
         }
+    }
+
+    /** Linux keeps the alignment of the memory, up to that of the pages together. */
+    private String noRoom(IommuException refusal, int ioas, int pages, long memory) {
+        long whole = Long.highestOneBit(2L * pages - 1) * PAGE;
+        assertThat(refusal.errno()).isEqualTo(Errno.ENOSPC);
+        assertThat(model.hasRoom(ioas, pages, Math.min(whole, Long.lowestOneBit(memory))))
+                .isFalse();
+        return "no room";
     }
 
     private String unmap(int ioas) {
@@ -243,10 +299,15 @@ class IommufdPropertyTest {
         List<Long> starts = new ArrayList<>(source.keySet());
         long start = starts.get(random.nextInt(starts.size()));
         Area area = source.get(start);
-        long at = iommufd.ioasCopy(
-                new IoasCopy(IoasMap.READABLE | IoasMap.WRITEABLE, to, from, area.pages * PAGE, 0, start));
-        model.ioas.get(to).put(at, area);
-        return "copy to " + Long.toHexString(at);
+        try {
+            long at = iommufd.ioasCopy(
+                    new IoasCopy(IoasMap.READABLE | IoasMap.WRITEABLE, to, from, area.pages * PAGE, 0, start));
+            assertThat(model.allows(to, at, area.pages)).isTrue();
+            model.ioas.get(to).put(at, area);
+            return "copy to " + Long.toHexString(at);
+        } catch (IommuException refusal) {
+            return noRoom(refusal, to, area.pages, area.memory);
+        }
     }
 
     private String attach(PciAddress device, int to, int ioas) {
@@ -294,6 +355,8 @@ class IommufdPropertyTest {
             iommufd.destroy(id);
             assertThat(model.uses(id) || id == accessed).isFalse();
             model.ioas.remove(id);
+            model.allowed.remove(id);
+            model.small.remove(id);
             model.hwpts.remove(id);
             return "destroy " + id;
         } catch (IommuException refusal) {
@@ -380,16 +443,106 @@ class IommufdPropertyTest {
             long at = iommufd.ioasMapFile(new IoasMapFile(
                     IoasMap.READABLE | IoasMap.WRITEABLE, ioas, bench.process, memory, pages * PAGE, 0));
             assertThat(known).isTrue();
+            assertThat(model.allows(ioas, at, pages)).isTrue();
             for (int i = 0; i < pages; i++) {
                 assertThat(Model.at(model.ioas.get(ioas), at + i * PAGE)).isNegative();
             }
-            model.ioas.get(ioas).put(at, new Area(pages, memory));
+            model.ioas.get(ioas).put(at, new Area(pages, memory, true));
             return "map a file at " + Long.toHexString(at);
         } catch (IommuException refusal) {
+            if (known) {
+                return noRoom(refusal, ioas, pages, memory);
+            }
             assertThat(refusal.errno()).isEqualTo(Errno.ENOTTY);
-            assertThat(known).isFalse();
             return "no file is mapped";
         }
+    }
+
+    /** Linux chooses addresses among some pages, or among all. */
+    private String allow(int ioas) {
+        long first = 1 + random.nextInt(IOVAS - 12);
+        long last = first + 7 + random.nextInt(40);
+        if (random.nextInt(3) == 0) {
+            iommufd.ioasAllowIovas(ioas);
+            model.allowed.remove(ioas);
+            return "allow all";
+        }
+        iommufd.ioasAllowIovas(ioas, first * PAGE, (last + 1) * PAGE - 1);
+        model.allowed.put(ioas, new long[] {first, last});
+        return "allow pages " + first + " to " + last;
+    }
+
+    /** VFIO's first type cuts mappings, where they are made page by page. */
+    private String cut(int ioas) {
+        TreeMap<Long, Area> areas = model.ioas.get(ioas);
+        boolean makes = random.nextInt(3) == 0;
+        if (makes) {
+            boolean large = random.nextBoolean();
+            boolean refused = !large && !model.small.contains(ioas) && model.uses(ioas) && !areas.isEmpty();
+            try {
+                iommufd.optionSet(Iommufd.OPTION_HUGE_PAGES, ioas, large ? 1 : 0);
+                assertThat(refused).isFalse();
+                if (large) {
+                    model.small.remove(ioas);
+                } else {
+                    model.small.add(ioas);
+                }
+            } catch (IommuException refusal) {
+                assertThat(refusal.errno()).isEqualTo(Errno.EINVAL);
+                assertThat(refused).isTrue();
+            }
+            assertThat(iommufd.optionGet(Iommufd.OPTION_HUGE_PAGES, ioas))
+                    .isEqualTo(model.small.contains(ioas) ? 0 : 1);
+            return "large pages " + large;
+        }
+        if (!model.small.contains(ioas) || (accessed == ioas && pin != null)) {
+            return "nothing to cut";
+        }
+        long first = (1 + random.nextInt(IOVAS)) * PAGE;
+        int pages = 1 + random.nextInt(4);
+        cutAt(areas, first);
+        cutAt(areas, first + pages * PAGE);
+        long bytes = 0;
+        for (int i = 0; i < pages; i++) {
+            Area gone = areas.remove(first + i * PAGE);
+            bytes += gone == null ? 0 : gone.pages * PAGE;
+        }
+        iommufd.vfioIoasSet(ioas);
+        CompatContainer.Unmapped unmapped = iommufd.vfioContainer().unmap(first, pages * PAGE, 0);
+        iommufd.vfioIoasClear();
+        assertThat(unmapped.failure()).isNull();
+        assertThat(unmapped.bytes()).isEqualTo(bytes);
+        return "cut " + pages + " pages at " + Long.toHexString(first);
+    }
+
+    private static void cutAt(TreeMap<Long, Area> areas, long iova) {
+        Map.Entry<Long, Area> below = areas.lowerEntry(iova);
+        if (below == null) {
+            return;
+        }
+        Area area = below.getValue();
+        int pages = (int) ((iova - below.getKey()) / PAGE);
+        if (pages < area.pages) {
+            areas.put(below.getKey(), new Area(pages, area.memory, area.file));
+            areas.put(iova, new Area(area.pages - pages, area.memory + pages * PAGE, area.file));
+        }
+    }
+
+    /** A child takes all over, when all is of files. */
+    private String changeProcess() {
+        boolean known = LinuxRelease.of(release).isAtLeast(6, 14);
+        boolean files = model.ioas.values().stream()
+                .allMatch(areas -> areas.values().stream().allMatch(Area::file));
+        Iommufd next = random.nextBoolean() ? iommufd : child;
+        try {
+            next.ioasChangeProcess();
+            assertThat(known && files).isTrue();
+            assertThat((next == child ? bench.account : childAccount).charged()).isZero();
+        } catch (IommuException refusal) {
+            assertThat(refusal.errno()).isEqualTo(known ? Errno.EINVAL : Errno.ENOTTY);
+            assertThat(known && files).isFalse();
+        }
+        return "change the process";
     }
 
     /** VFIO's calls on an IOAS: one page is mapped, or all are unmapped; and what it says of coherence. */
@@ -414,7 +567,7 @@ class IommufdPropertyTest {
             try {
                 container.map(iova, IommufdBench.MEMORY, PAGE, 3);
                 assertThat(free).isTrue();
-                areas.put(iova, new Area(1, IommufdBench.MEMORY));
+                areas.put(iova, new Area(1, IommufdBench.MEMORY, false));
             } catch (IommuException refusal) {
                 assertThat(refusal.errno()).isEqualTo(Errno.EEXIST);
                 assertThat(free).isFalse();
@@ -464,6 +617,9 @@ class IommufdPropertyTest {
 
     private void check(String when) {
         checkInvariants(when);
+        assertThat(bench.account.charged() + childAccount.charged())
+                .as("%s: every pin is charged", when)
+                .isEqualTo(bench.process.pinned());
         files.forEach((address, file) -> {
             Integer ioas = model.attached.get(address);
             boolean faults = ioas != null && faults(address, hwptOf.get(address));

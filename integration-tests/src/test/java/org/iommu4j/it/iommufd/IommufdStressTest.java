@@ -12,15 +12,21 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.LongAdder;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
+import org.iommu4j.intel.conformance.IntelMachines;
+import org.iommu4j.intel.nesting.FirstStageInvalidation;
+import org.iommu4j.intel.nesting.FirstStageTable;
 import org.iommu4j.vfio.VfioDeviceFile;
+import org.iommu4j.vfio.iommufd.DirtyRange;
 import org.iommu4j.vfio.iommufd.HwptAlloc;
 import org.iommu4j.vfio.iommufd.IoasCopy;
 import org.iommu4j.vfio.iommufd.IoasMap;
 import org.iommu4j.vfio.iommufd.Iommufd;
 import org.iommu4j.vfio.iommufd.IommufdAccess;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -101,6 +107,63 @@ class IommufdStressTest {
         assertThat(bench.process.pinned()).isZero();
         assertThat(bench.account.charged()).isZero();
         System.out.printf("%s %s: %d rounds%n", machine, release, rounds.sum());
+    }
+
+    /** Records are read and guests' invalidations passed on while HWPTs come and go. */
+    @Test
+    void noCallMeetsAHwptThatIsGone() throws InterruptedException, ExecutionException, TimeoutException {
+        IommufdBench bench = new IommufdBench(IntelMachines.withEverything(), "7.3", 8);
+        Iommufd iommufd = bench.open();
+        VfioDeviceFile file = bench.file(bench.first);
+        int device = file.bind(iommufd);
+        int ioas = iommufd.ioasAlloc(0);
+        iommufd.ioasMap(new IoasMap(FLAGS, ioas, IommufdBench.MEMORY, 4 * PAGE, 1 << 20));
+        int parent = iommufd.hwptAlloc(new HwptAlloc(HwptAlloc.NEST_PARENT, device, ioas));
+        AtomicInteger recording = new AtomicInteger();
+        AtomicInteger nested = new AtomicInteger();
+        FirstStageInvalidation all = new FirstStageInvalidation(0, FirstStageInvalidation.ALL_PAGES, false);
+
+        run(List.of(
+                (random, round) -> {
+                    recording.set(iommufd.hwptAlloc(new HwptAlloc(HwptAlloc.DIRTY_TRACKING, device, ioas)));
+                    destroy(iommufd, recording.get());
+                },
+                (random, round) -> {
+                    nested.set(iommufd.hwptAlloc(new HwptAlloc(
+                            0, device, parent, HwptAlloc.DATA_VTD_S1, new FirstStageTable(1 << 20, 48, 0), 0)));
+                    destroy(iommufd, nested.get());
+                },
+                (random, round) -> missing(() -> iommufd.hwptSetDirtyTracking(
+                        recording.get(), random.nextBoolean() ? Iommufd.DIRTY_TRACKING_ENABLE : 0)),
+                (random, round) -> missing(
+                        () -> iommufd.hwptGetDirtyBitmap(new DirtyRange(recording.get(), 0, 1 << 20, 4 * PAGE, PAGE))),
+                (random, round) -> missing(() -> iommufd.hwptInvalidate(nested.get(), 24, List.of(all)))));
+
+        file.close();
+        iommufd.close();
+        assertThat(iommufd.objects()).isZero();
+        assertThat(bench.process.pinned()).isZero();
+    }
+
+    /** Ids are used again, so that a call may also meet a HWPT of the other kind. */
+    private static void missing(Runnable call) {
+        try {
+            call.run();
+        } catch (IommuException refusal) {
+            assertThat(refusal.errno()).isIn(Errno.ENOENT, Errno.EOPNOTSUPP, Errno.EINVAL);
+        }
+    }
+
+    private static void destroy(Iommufd iommufd, int id) {
+        while (true) {
+            try {
+                iommufd.destroy(id);
+                return;
+            } catch (IommuException refusal) {
+                assertThat(refusal.errno()).as("a call uses it").isEqualTo(Errno.EBUSY);
+                Thread.onSpinWait();
+            }
+        }
     }
 
     private interface Work {

@@ -28,9 +28,9 @@ record Comparison(int equal, int titles, List<String> outside, List<String> diff
     }
 
     /** Compares line by line: each line of a transcript has one of the program, in order. */
-    static Comparison of(Transcript transcript, List<String> ours, List<Outside> kinds) {
+    static Comparison of(List<TranscriptLine> transcript, List<String> ours, List<Outside> kinds) {
         List<TranscriptLine> theirs =
-                transcript.lines().stream().filter(line -> !isNoise(line)).toList();
+                transcript.stream().filter(line -> !isNoise(line)).toList();
         int equal = 0;
         int titles = 0;
         List<String> outside = new ArrayList<>();

@@ -47,7 +47,7 @@ class IommufdReplayTest {
             failure.printStackTrace(new PrintWriter(trace));
             differences.add("the program ended: " + trace);
         }
-        Comparison comparison = Comparison.of(transcript, lines, outside);
+        Comparison comparison = Comparison.of(transcript.lines(), lines, outside);
         differences.addAll(comparison.differences());
         System.out.println(what + " " + transcript + ": " + comparison);
         assertThat(differences).isEmpty();

@@ -397,27 +397,13 @@ final class KvmProgram extends Program {
 
     // ---- WBINVD ----------------------------------------------------------------------------------------------------
 
-    private static boolean isTest(TranscriptLine line) {
-        return line.text().startsWith("-- T");
-    }
-
     private void wbinvdTests(VfioGroup g) {
-        List<TranscriptLine> lines = transcript.lines();
-        int next = 0;
-        while (!lines.get(next).text().startsWith("==== WBINVD")) {
-            next++;
-        }
-        print("%s", lines.get(next).text());
-        next++;
-        while (next < lines.size() && isTest(lines.get(next))) {
-            List<TranscriptLine> test = new ArrayList<>(List.of(lines.get(next++)));
-            while (next < lines.size()
-                    && !isTest(lines.get(next))
-                    && !lines.get(next).text().endsWith("-DONE")) {
-                test.add(lines.get(next++));
-            }
-            wbinvdTest(g, test);
-        }
+        List<TranscriptLine> lines = transcript.lines().stream()
+                .dropWhile(line -> !line.text().startsWith("==== WBINVD"))
+                .takeWhile(line -> !line.text().endsWith("-DONE"))
+                .toList();
+        print("%s", lines.get(0).text());
+        WbinvdTrace.tests(lines.subList(1, lines.size())).forEach(test -> wbinvdTest(g, test));
     }
 
     private void wbinvdTest(VfioGroup g, List<TranscriptLine> test) {

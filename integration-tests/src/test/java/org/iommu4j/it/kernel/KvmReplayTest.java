@@ -28,7 +28,8 @@ class KvmReplayTest {
 
         program.run();
 
-        Comparison comparison = Comparison.of(WbinvdTrace.normalized(transcript), program.lines(), KvmProgram.OUTSIDE);
+        Comparison comparison =
+                Comparison.of(WbinvdTrace.normalized(transcript.lines()), program.lines(), KvmProgram.OUTSIDE);
         System.out.printf(
                 "kvm %s: %s; loads between the steps of a WBINVD: %d%n",
                 transcript, comparison, program.secondWindows());
@@ -36,5 +37,22 @@ class KvmReplayTest {
         assertThat(comparison.equal()).isGreaterThan(100);
         // One was ever seen, on another kernel: a mask that lacks a CPU is the exception.
         assertThat(program.secondWindows()).isLessThanOrEqualTo(1);
+    }
+
+    @ParameterizedTest
+    @MethodSource("transcripts")
+    @NeedsSharedData("linux/kvm")
+    void theSummaryOfATraceIsTheProgramsOwn(Path path) {
+        List<TranscriptLine> lines = Transcript.read(path).lines().stream()
+                .dropWhile(line -> !line.text().startsWith("-- T"))
+                .toList();
+
+        assertThat(WbinvdTrace.tests(lines))
+                .hasSizeGreaterThan(15)
+                .allSatisfy(test -> assertThat(WbinvdTrace.summary(test))
+                        .isEqualTo(WbinvdTrace.normalized(test).stream()
+                                .map(TranscriptLine::text)
+                                .filter(text -> text.startsWith("SEEN "))
+                                .toList()));
     }
 }

@@ -2,6 +2,7 @@
 package org.iommu4j.it.kernel;
 
 import java.io.BufferedReader;
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.RandomAccessFile;
@@ -26,14 +27,15 @@ import java.util.stream.Stream;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.it.qemu.Qemu;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.witness.Witnesses;
 import org.jspecify.annotations.Nullable;
 
 /**
  * A real kernel, booted in QEMU, whose first process is the agent: it performs sequences of calls.
  *
  * <p>Sequences and the capture of the guest travel on a disk, commands and answers over the second serial port, the
- * kernel's messages over the first. Time stands still while the guest works and jumps while it waits, so that its
- * devices take none.
+ * kernel's messages over the first. With one CPU, time stands still while the guest works and jumps while it waits, so
+ * that its devices take none.
  */
 final class LiveKernel implements AutoCloseable {
     /** The functions that are bound to vfio-pci, all of them EDU devices, by their number. */
@@ -55,6 +57,8 @@ final class LiveKernel implements AutoCloseable {
     /** The first function behind a bridge. */
     private static final int BEHIND_BRIDGE = 5;
 
+    private static final String KERNEL = "iommu4j.kernel";
+    private static final String REQUIRED = "iommu4j.kernel.required";
     private static final int SEQUENCES_BYTES = 16 << 20;
     private static final int DISK_BYTES = 2 * SEQUENCES_BYTES;
     private static final int TRIES = 3;
@@ -69,6 +73,7 @@ final class LiveKernel implements AutoCloseable {
      */
     private static final Pattern KNOWN = Pattern.compile("UBSAN: shift-out-of-bounds in .*/vfio_iommu_type1\\.c:");
 
+    private final Qemu qemu;
     private final Path directory;
     private final Process shell;
     private final SocketChannel port;
@@ -76,7 +81,8 @@ final class LiveKernel implements AutoCloseable {
     private final LinuxRelease release;
     private final Path capture;
 
-    private LiveKernel(Path directory, Process shell, SocketChannel port) throws IOException {
+    private LiveKernel(Qemu qemu, Path directory, Process shell, SocketChannel port) throws IOException {
+        this.qemu = qemu;
         this.directory = directory;
         this.shell = shell;
         this.port = port;
@@ -94,15 +100,34 @@ final class LiveKernel implements AutoCloseable {
         }
     }
 
+    /** Returns the folders of kernels that this build names, or one name of nothing. */
+    static Stream<Path> folders() {
+        return Pattern.compile(Pattern.quote(File.pathSeparator))
+                .splitAsStream(System.getProperty(KERNEL, ""))
+                .map(Path::of);
+    }
+
     /**
-     * Boots a kernel, again where that fails: under emulation kernels stumble over their timers.
+     * Boots a kernel in the first QEMU, again where that fails: under emulation kernels stumble over their timers. Where
+     * there is no kernel or no QEMU the test is skipped, or fails where they are required.
      *
-     * @param folder holds {@code vmlinuz} and {@code initramfs}
+     * @param folder what {@code src/test/agent/prepare} made
+     * @param cpus how many the machine has
      */
-    static LiveKernel boot(Qemu qemu, Path folder, LiveMachine machine) {
+    static LiveKernel boot(Path folder, LiveMachine machine, int cpus) {
+        if (!Files.exists(folder.resolve("initramfs"))) {
+            throw Witnesses.missing(
+                    "live kernel",
+                    "no kernel in the folder '" + folder + "'; -D" + KERNEL
+                            + "=FOLDER names one that integration-tests/src/test/agent/prepare made",
+                    REQUIRED);
+        }
+        Qemu qemu = firstQemu();
         for (int tried = 1; ; tried++) {
             try {
-                return start(qemu, folder, machine);
+                LiveKernel kernel = start(qemu, folder, machine, cpus);
+                Witnesses.used("live kernel " + kernel.release());
+                return kernel;
             } catch (AssertionError failed) {
                 if (tried == TRIES) {
                     throw failed;
@@ -111,7 +136,19 @@ final class LiveKernel implements AutoCloseable {
         }
     }
 
-    private static LiveKernel start(Qemu qemu, Path folder, LiveMachine machine) {
+    private static Qemu firstQemu() {
+        String reason = "-D" + Qemu.BINARIES + "=" + Qemu.ABSENT;
+        for (String name : Qemu.named()) {
+            try {
+                return Qemu.at(name);
+            } catch (IOException e) {
+                reason = e.getMessage();
+            }
+        }
+        throw Witnesses.missing("QEMU", reason, "iommu4j.qemu.required");
+    }
+
+    private static LiveKernel start(Qemu qemu, Path folder, LiveMachine machine, int cpus) {
         Process shell = null;
         Path directory = null;
         try {
@@ -123,10 +160,10 @@ final class LiveKernel implements AutoCloseable {
             }
             try (ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
                 server.bind(UnixDomainSocketAddress.of(directory.resolve("answers")));
-                shell = qemu.command(arguments(folder, directory, machine))
+                shell = qemu.command(arguments(folder, directory, machine, cpus))
                         .redirectOutput(directory.resolve("output").toFile())
                         .start();
-                return new LiveKernel(directory, shell, accept(server, shell, directory));
+                return new LiveKernel(qemu, directory, shell, accept(server, shell, directory));
             }
         } catch (IOException e) {
             stop(shell, directory);
@@ -137,9 +174,12 @@ final class LiveKernel implements AutoCloseable {
         }
     }
 
-    private static List<String> arguments(Path folder, Path directory, LiveMachine machine) {
+    private static List<String> arguments(Path folder, Path directory, LiveMachine machine, int cpus) {
         List<String> arguments = new ArrayList<>(List.of("-machine", "q35", "-accel", "tcg", "-cpu", "max"));
-        arguments.addAll(List.of("-icount", "shift=0,sleep=off", "-smp", "1", "-m", "512M"));
+        arguments.addAll(List.of("-smp", Integer.toString(cpus), "-m", "512M"));
+        if (cpus == 1) {
+            arguments.addAll(List.of("-icount", "shift=0,sleep=off"));
+        }
         arguments.addAll(List.of("-nodefaults", "-display", "none", "-no-reboot"));
         List<String> devices = new ArrayList<>(List.of(machine.unit()));
         devices.add("virtio-blk-pci,drive=disk,addr=09.0,iommu_platform=on,disable-legacy=on");
@@ -222,6 +262,11 @@ final class LiveKernel implements AutoCloseable {
         }
     }
 
+    /** Returns the QEMU that it runs in. */
+    Qemu qemu() {
+        return qemu;
+    }
+
     /** Returns the kernel's release. */
     LinuxRelease release() {
         return release;
@@ -274,6 +319,23 @@ final class LiveKernel implements AutoCloseable {
         }
         await("END " + number + " 0", ANSWER_SECONDS);
         return answers;
+    }
+
+    /**
+     * Has a guest execute WBINVD while its thread is moved, and returns what the agent printed: test by test a title,
+     * and the lines of the kernel's trace. Needs three CPUs.
+     */
+    List<String> wbinvd() {
+        try {
+            send("wbinvd\n");
+        } catch (IOException e) {
+            throw new UncheckedIOException("can't command the agent", e);
+        }
+        List<String> printed = new ArrayList<>();
+        for (String line = next(ANSWER_SECONDS); !line.equals("DONE 0"); line = next(ANSWER_SECONDS)) {
+            printed.add(line);
+        }
+        return printed;
     }
 
     private void send(String command) throws IOException {

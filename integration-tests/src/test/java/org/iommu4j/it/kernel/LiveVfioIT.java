@@ -3,20 +3,14 @@ package org.iommu4j.it.kernel;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import java.io.File;
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
-import java.util.regex.Pattern;
 import java.util.stream.Stream;
-import org.iommu4j.it.qemu.Qemu;
 import org.iommu4j.sim.spi.MachineDescription;
-import org.iommu4j.witness.Witnesses;
 import org.iommu4j.workbench.Workbench;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -29,8 +23,6 @@ import org.junit.jupiter.params.provider.MethodSource;
  * {@code -Diommu4j.seed} replays what a failure printed.
  */
 class LiveVfioIT {
-    private static final String KERNEL = "iommu4j.kernel";
-    private static final String REQUIRED = "iommu4j.kernel.required";
     private static final int LONGEST = 40;
     private static final int BATCH = 50;
 
@@ -38,8 +30,7 @@ class LiveVfioIT {
     private static final int MOST_DIFFERENCES = 5;
 
     static Stream<String> kernels() {
-        return Pattern.compile(Pattern.quote(File.pathSeparator))
-                .splitAsStream(System.getProperty(KERNEL, ""))
+        return LiveKernel.folders()
                 .flatMap(folder -> Stream.of(System.getProperty("iommu4j.kernel.machines", "INTEL")
                                 .split(",", -1))
                         .map(machine -> folder + " " + machine));
@@ -50,19 +41,10 @@ class LiveVfioIT {
     void everyAnswerIsTheKernels(String named) {
         Path folder = Path.of(named.substring(0, named.lastIndexOf(' ')));
         LiveMachine machine = LiveMachine.valueOf(named.substring(named.lastIndexOf(' ') + 1));
-        if (!Files.exists(folder.resolve("initramfs"))) {
-            throw Witnesses.missing(
-                    "live kernel",
-                    "no kernel in the folder '" + folder + "'; -D" + KERNEL
-                            + "=FOLDER names one that integration-tests/src/test/agent/prepare made",
-                    REQUIRED);
-        }
-        Qemu qemu = qemu();
         long seed = Long.getLong("iommu4j.seed", System.nanoTime());
         int most = Integer.getInteger("iommu4j.kernel.calls", 2000);
         long began = System.nanoTime();
-        try (LiveKernel kernel = LiveKernel.boot(qemu, folder, machine)) {
-            Witnesses.used("live kernel " + kernel.release());
+        try (LiveKernel kernel = LiveKernel.boot(folder, machine, 1)) {
             double booted = secondsSince(began);
             Run run = new Run(kernel, new Random(seed));
             run.compare(most);
@@ -71,7 +53,7 @@ class LiveVfioIT {
                             + " -Diommu4j.seed=%d%n",
                     kernel.release(),
                     machine,
-                    qemu,
+                    kernel.qemu(),
                     run.calls,
                     run.sequences,
                     run.different,
@@ -88,18 +70,6 @@ class LiveVfioIT {
 
     private static double secondsSince(long nanos) {
         return (System.nanoTime() - nanos) / 1e9;
-    }
-
-    private static Qemu qemu() {
-        String reason = "-D" + Qemu.BINARIES + "=" + Qemu.ABSENT;
-        for (String name : Qemu.named()) {
-            try {
-                return Qemu.at(name);
-            } catch (IOException e) {
-                reason = e.getMessage();
-            }
-        }
-        throw Witnesses.missing("QEMU", reason, "iommu4j.qemu.required");
     }
 
     /** Sequences on one boot of a kernel, and here. */

@@ -68,25 +68,81 @@ final class WbinvdTrace {
      */
     WbinvdTrace(List<TranscriptLine> test, VirtualMachine vm, List<Processor> processors, List<Integer> ran) {
         this.test = test;
-        this.name = test.get(0).text().split(" ", -1)[1];
+        this.name = name(test);
         this.vm = vm;
         this.processors = processors;
         this.ran = ran;
+        events.addAll(events(test));
+    }
+
+    private static List<Event> events(List<TranscriptLine> test) {
+        List<Event> events = new ArrayList<>();
         for (TranscriptLine line : test) {
             Matcher event = TRACE.matcher(line.text());
             if (event.matches()) {
                 events.add(new Event(Integer.parseInt(event.group(1)), event.group(2), event.group(3)));
             }
         }
+        return events;
     }
 
-    /** Returns a transcript whose answers in traces, and sets of CPUs, have one form. */
-    static Transcript normalized(Transcript transcript) {
-        List<TranscriptLine> lines = transcript.lines().stream()
+    /** Splits lines into tests, each from its title on. */
+    static List<List<TranscriptLine>> tests(List<TranscriptLine> lines) {
+        List<List<TranscriptLine>> tests = new ArrayList<>();
+        for (TranscriptLine line : lines) {
+            if (line.text().startsWith("-- T")) {
+                tests.add(new ArrayList<>());
+            }
+            tests.get(tests.size() - 1).add(line);
+        }
+        return tests;
+    }
+
+    private static String name(List<TranscriptLine> test) {
+        return test.get(0).text().split(" ", -1)[1];
+    }
+
+    /**
+     * Returns a test's summary, as {@code kvm_truth.c} prints it below a trace: for each emulated WBINVD where it was
+     * executed, with which mask, and on which CPUs the host's ran.
+     */
+    static List<String> summary(List<TranscriptLine> test) {
+        List<String> summary = new ArrayList<>();
+        List<Event> events = events(test);
+        for (int i = 0; i < events.size(); i++) {
+            if (!events.get(i).probe().equals("emulate_wbinvd")) {
+                continue;
+            }
+            List<Event> until = events.subList(i + 1, events.size()).stream()
+                    .takeWhile(event -> !event.probe().equals("emulate_wbinvd"))
+                    .toList();
+            String mask = until.stream()
+                    .filter(Event::isMask)
+                    .map(event -> "0x" + Integer.toHexString(event.number(MASK, 16)))
+                    .reduce("", (before, next) -> next);
+            String[] ran = until.stream()
+                    .filter(event -> event.probe().startsWith("ran"))
+                    .map(event -> String.valueOf(event.cpu()))
+                    .toArray(String[]::new);
+            summary.add(seen(name(test), summary.size() + 1, events.get(i).cpu(), mask, ran));
+        }
+        return summary.isEmpty() ? List.of("SEEN " + name(test) + ": no emulated WBINVD") : summary;
+    }
+
+    private static String seen(String name, int number, int cpu, String mask, String... ran) {
+        return String.format(
+                "SEEN %s: WBINVD #%d emulated on host CPU %d%s",
+                name,
+                number,
+                cpu,
+                mask.isEmpty() ? ": no host WBINVD (a NOP)" : ", mask=" + mask + ", ran on " + set(ran));
+    }
+
+    /** Returns a transcript's lines, with one form for the answers in traces and the sets of CPUs. */
+    static List<TranscriptLine> normalized(List<TranscriptLine> lines) {
+        return lines.stream()
                 .map(line -> new TranscriptLine(line.number(), normalized(line.text())))
                 .toList();
-        return new Transcript(
-                transcript.name(), transcript.release(), transcript.hardware(), transcript.commandLine(), lines);
     }
 
     private static String normalized(String text) {
@@ -211,15 +267,12 @@ final class WbinvdTrace {
             bits |= vcpu.dirtied(processor) ? 1 << processor.id() : 0;
         }
         mask = ran.isEmpty() ? "" : "0x" + Integer.toHexString(bits);
-        seen.add(String.format(
-                "SEEN %s: WBINVD #%d emulated on host CPU %d%s",
+        seen.add(seen(
                 name,
                 seen.size() + 1,
                 vcpu.processor().id(),
-                ran.isEmpty()
-                        ? ": no host WBINVD (a NOP)"
-                        : ", mask=" + mask + ", ran on "
-                                + set(ran.stream().map(String::valueOf).toArray(String[]::new))));
+                mask,
+                ran.stream().map(String::valueOf).toArray(String[]::new)));
     }
 
     private void end() {

@@ -49,6 +49,7 @@ import org.iommu4j.vfio.iommufd.UserAccount;
 import org.iommu4j.workbench.Workbench;
 import org.iommu4j.workbench.scenario.AssignedGuest;
 import org.iommu4j.workbench.scenario.Case;
+import org.iommu4j.workbench.scenario.DecisionStep;
 import org.iommu4j.workbench.scenario.GuestDevice;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.scenario.Scenario;
@@ -97,6 +98,7 @@ class CasesOfRulesTest {
             Map.entry("intel: stagesShareOps", new Cell(intel(LEGACY, BOTH), "mixed-container")),
             Map.entry("intel: usersGetSecondStage", new Cell(intel(BOTH, BOTH), "user-domains")),
             Map.entry("vfio: asksDomains", new Cell(named("amd"), "guest-forgets-flush")),
+            Map.entry("vfio: externalUsersNeedIommu", new Cell(named("intel-nosc"), "kvm-told-early")),
             Map.entry("vfio: filesAskDevices", new Cell(named("intel-mixed"), "device-leaves-kvm")),
             Map.entry("iommufd: upgradesAtAttach", new Cell(named("intel-mixed"), "joins-anothers-table")),
             Map.entry("iommufd: driverAllocatesForUsers", new Cell(intel(FIRST, FIRST), "user-domains")),
@@ -175,6 +177,69 @@ class CasesOfRulesTest {
             }
         });
         return tests.stream();
+    }
+
+    /**
+     * The path of decisions names the rule that answered: where a turned rule changes a decision, it is among the rules
+     * of the first one that changes.
+     */
+    @Test
+    void theFirstDecisionThatATurnedRuleChangesNamesIt() {
+        Set<String> named = new TreeSet<>();
+        ReleasesTest.modules().forEach((module, rules) -> {
+            for (ReleaseRule<?> rule : rules) {
+                Cell cell = CELLS.get(module + ": " + rule.name());
+                if (cell != null && !STORIES.containsKey(cell.story())) {
+                    for (DecisionStep step : firstChanges(rule, cell)) {
+                        assertThat(step.rules())
+                                .as("%s: %s, %s", module, rule.name(), step)
+                                .anyMatch(row -> row.module().equals(module)
+                                        && row.name().equals(rule.name()));
+                        named.add(module + ": " + rule.name());
+                    }
+                }
+            }
+        });
+        assertThat(named)
+                .contains(
+                        "amd: enforcementOp",
+                        "amd: enforcementCapability",
+                        "intel: enforcement",
+                        "intel: predictsEnforcement",
+                        "vfio: asksDomains");
+    }
+
+    /** Returns the first decision of each release in which the turned rule changes one. */
+    @SuppressWarnings("try") // the mock is there until it is closed
+    private List<DecisionStep> firstChanges(ReleaseRule<?> rule, Cell cell) {
+        List<DecisionStep> changes = new ArrayList<>();
+        for (int i = 1; i < rule.periods().size(); i++) {
+            RulePeriod<?> period = rule.periods().get(i);
+            Object before = rule.periods().get(i - 1).value();
+            List<DecisionStep> path = path(cell, period.from());
+            List<DecisionStep> turned;
+            try (MockedStatic<RuleRecords> ignored =
+                    mockStatic(RuleRecords.class, call -> record(call.getArguments(), rule, before))) {
+                turned = path(cell, period.from());
+            }
+            for (int at = 0; at < Math.min(path.size(), turned.size()); at++) {
+                DecisionStep step = path.get(at);
+                if (!step.question().equals(turned.get(at).question())) {
+                    break;
+                }
+                if (!step.answer().equals(turned.get(at).answer())) {
+                    changes.add(step);
+                    break;
+                }
+            }
+        }
+        return changes;
+    }
+
+    /** Returns how it was decided; a run that is refused ends before the decisions. */
+    private List<DecisionStep> path(Cell cell, LinuxRelease release) {
+        Outcome outcome = workbench.runner().run(workbench.caseNamed(cell.story()), cell.machine(), release);
+        return outcome.errno() == null ? outcome.path() : List.of();
     }
 
     /** Returns the releases in which the cell's outcome is another one when the rule is as it was before. */

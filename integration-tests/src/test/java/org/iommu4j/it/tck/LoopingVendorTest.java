@@ -49,7 +49,7 @@ class LoopingVendorTest {
                 .allSatisfy(message -> assertThat(message)
                         .startsWith("promise broken\n  [" + FEW + "] " + Promises.sentence(FEW) + '\n')
                         .contains(
-                                "\nby " + subject + "\nno end within 2 s (-Diommu4j.tck.timeout sets this)",
+                                "\nby " + subject + "\nno end within 0.5 s (-Diommu4j.tck.timeout sets this)",
                                 "\nthread \"",
                                 ENDED)
                         .contains("java.util.concurrent.CountDownLatch.await(", "after these steps:"));
@@ -81,7 +81,7 @@ class LoopingVendorTest {
                 }))
                 .isNotEmpty()
                 .allSatisfy(message ->
-                        assertThat(message).contains("promise broken\n  [" + FEW + "] ", "no end within 2 s", ENDED));
+                        assertThat(message).contains("promise broken\n  [" + FEW + "] ", "no end within 0.5 s", ENDED));
     }
 
     @Test
@@ -93,11 +93,11 @@ class LoopingVendorTest {
         PortSabotage sabotage =
                 PortSabotage.of("frames-allocate-1", "never returns", FrameAllocator.class, "allocate", waits);
         assertThat(new KitRun(PortKits.index(), work -> PortKits.with(sabotage, work))
-                        .failures("frames-allocate-1", Map.of("iommu4j.tck.timeout", "2")))
+                        .failures("frames-allocate-1", Map.of("iommu4j.tck.timeout", "0.5")))
                 .isNotEmpty()
                 .allSatisfy(message -> assertThat(message)
                         .startsWith("promise broken\n  [frames-allocate-1] ")
-                        .contains("no end within 2 s", ENDED));
+                        .contains("no end within 0.5 s", ENDED));
     }
 
     @Test
@@ -112,7 +112,7 @@ class LoopingVendorTest {
     private List<String> failures(String promise, Class<?> type, String method, Interposer.Handler handler) {
         Subject broken = new Interposer(List.of(new Interposer.Change(type, method, handler))).between(subject);
         return new KitRun(KIT, work -> Sabotaged.over(broken, work))
-                .failures(promise, Map.of("iommu4j.tck.timeout", "2"));
+                .failures(promise, Map.of("iommu4j.tck.timeout", "0.5"));
     }
 
     private Object loop(Interposer.Call call) {

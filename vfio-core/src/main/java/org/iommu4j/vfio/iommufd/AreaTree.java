@@ -188,7 +188,7 @@ final class AreaTree {
         if (Long.compareUnsigned(area.iova, node.iova) < 0) {
             IoasArea child = insert(node.left, area);
             node.left = child;
-            if (child.priority > node.priority) {
+            if (child.priority() > node.priority()) {
                 node.left = child.right;
                 child.right = node;
                 top = child;
@@ -196,7 +196,7 @@ final class AreaTree {
         } else {
             IoasArea child = insert(node.right, area);
             node.right = child;
-            if (child.priority > node.priority) {
+            if (child.priority() > node.priority()) {
                 node.right = child.left;
                 child.left = node;
                 top = child;
@@ -230,7 +230,7 @@ final class AreaTree {
         if (upper == null) {
             return lower;
         }
-        if (lower.priority > upper.priority) {
+        if (lower.priority() > upper.priority()) {
             lower.right = merge(lower.right, upper);
             pull(lower);
             return lower;

@@ -210,11 +210,11 @@ public final class BoundDevice extends IommufdObject {
                 group.replace(pasid, hwpt);
             }
         } catch (RuntimeException failure) {
-            stopFaults(hwpt);
+            Failures.run(failure, () -> stopFaults(hwpt));
             throw failure;
         }
         if (old != null) {
-            stopFaults(old);
+            endFaults(pasid, old);
             RuntimeException failure = collect(old, null);
             if (failure != null) {
                 throw failure;
@@ -256,7 +256,7 @@ public final class BoundDevice extends IommufdObject {
     private void leave(int pasid) {
         DeviceGroup.Left left = group.detach(device, pasid);
         RuntimeException failure = left.failure();
-        failure = Failures.run(failure, () -> stopFaults(left.hwpt()));
+        failure = Failures.run(failure, () -> endFaults(pasid, left.hwpt()));
         failure = collect(left.hwpt(), failure);
         if (failure != null) {
             throw failure;
@@ -328,7 +328,21 @@ public final class BoundDevice extends IommufdObject {
         queue.addSource(faultSource);
     }
 
-    /** A device that delivers to no queue any more stops asking; what waits is answered. */
+    /** What waits of a PASID that has left a HWPT is answered. */
+    private void endFaults(int pasid, Hwpt left) {
+        FaultQueue queue = left.fault();
+        if (queue == null) {
+            return;
+        }
+        PageRequests requests = device.pageRequests().orElseThrow();
+        RuntimeException failure = Failures.run(null, () -> queue.refuse(requests, pasid));
+        failure = Failures.run(failure, () -> stopFaults(left));
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    /** A device that delivers to no queue any more stops asking. */
     private void stopFaults(Hwpt hwpt) {
         FaultQueue queue = hwpt.fault();
         if (queue == null) {
@@ -336,7 +350,6 @@ public final class BoundDevice extends IommufdObject {
         }
         PageRequests requests = device.pageRequests().orElseThrow();
         queue.removeSource(faultSource);
-        queue.refuse(requests);
         for (int pasid : group.pasidsOf(device)) {
             Hwpt other = group.hwptOf(device, pasid);
             if (other != null && other.fault() != null) {

@@ -2,6 +2,7 @@
 package org.iommu4j.vfio.iommufd;
 
 import java.util.List;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
@@ -14,8 +15,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * An iommufd as a VFIO container: VFIO's calls on its compatibility IOAS.
  *
- * <p>Each call without such an IOAS is refused with ENODEV. A group's devices are attached to the IOAS while they are
- * open. Source: {@code drivers/iommu/iommufd/vfio_compat.c}.
+ * <p>Each call without such an IOAS is refused with ENODEV, and its user's calls after the file was closed with EBADF.
+ * A group's devices are attached to the IOAS while they are open. Source: {@code drivers/iommu/iommufd/vfio_compat.c}.
  */
 public final class CompatContainer {
     private static final int TYPE1 = 1;
@@ -75,10 +76,12 @@ public final class CompatContainer {
         }
     }
 
+    private final Iommufd file;
     private final IommufdContext context;
     private final IommufdUser user;
 
-    CompatContainer(IommufdContext context, IommufdUser user) {
+    CompatContainer(Iommufd file, IommufdContext context, IommufdUser user) {
+        this.file = file;
         this.context = context;
         this.user = user;
     }
@@ -91,6 +94,7 @@ public final class CompatContainer {
      * @throws IommuException EINVAL (a group without an IOMMU has entered, ever)
      */
     public void enter() {
+        file.checkOpen();
         synchronized (context.table) {
             if (context.withoutIommu) {
                 throw new IommuException(Errno.EINVAL, "the iommufd serves groups without an IOMMU");
@@ -110,6 +114,7 @@ public final class CompatContainer {
      * @throws IommuException EINVAL (there is an IOAS for VFIO's calls)
      */
     public void enterWithoutIommu() {
+        file.checkOpen();
         if (!servesNoIommu()) {
             enter();
             return;
@@ -204,6 +209,7 @@ public final class CompatContainer {
      * @throws IommuException ENODEV, of VFIO_DMA_CC_IOMMU alone
      */
     public int checkExtension(int extension) {
+        file.checkOpen();
         return switch (extension) {
             case TYPE1, TYPE1V2, UNMAP_ALL_EXTENSION -> 1;
             case NOIOMMU -> servesNoIommu() ? 1 : 0;
@@ -216,6 +222,11 @@ public final class CompatContainer {
         };
     }
 
+    /** Returns where Linux decides what VFIO_DMA_CC_IOMMU is. */
+    public DecisionSource coherencySource() {
+        return DecisionSource.of("iommufd", "iommufd_vfio_cc_iommu", "upgradesAtAttach");
+    }
+
     /**
      * Sets the type, as often as the user likes; type 1 allows mappings to be cut, and so has no large pages.
      *
@@ -223,6 +234,7 @@ public final class CompatContainer {
      *     the groups do not have, or the IOAS has mappings with large pages), ENODEV
      */
     public void setIommu(int type) {
+        file.checkOpen();
         boolean withoutIommu;
         synchronized (context.table) {
             withoutIommu = context.withoutIommu;
@@ -244,6 +256,7 @@ public final class CompatContainer {
 
     /** Returns the version of VFIO's interface, 0. Source: {@code VFIO_GET_API_VERSION}. */
     public int apiVersion() {
+        file.checkOpen();
         return 0;
     }
 
@@ -254,6 +267,7 @@ public final class CompatContainer {
      */
     @SuppressWarnings("DoNotCallSuggester") // a call that user space makes, and Linux refuses
     public void dirtyPages() {
+        file.checkOpen();
         throw new IommuException(Errno.ENOTTY, "an iommufd does not record written pages for VFIO's calls");
     }
 
@@ -270,6 +284,7 @@ public final class CompatContainer {
      *     {@code Iommufd.ioasMap} from there on; EINVAL of the domain for neither READ nor WRITE
      */
     public void map(int argsz, long iova, long virtualAddress, long size, int flags) {
+        file.checkOpen();
         checkSize(argsz, MAP_SIZE);
         if ((flags & ~(MAP_READ | MAP_WRITE)) != 0) {
             throw new IommuException(Errno.EINVAL, "flags 0x" + Integer.toHexString(flags));
@@ -292,7 +307,7 @@ public final class CompatContainer {
             throw new IommuException(Errno.EINVAL, "memory of 0x" + Long.toHexString(length) + " bytes");
         }
         UserPages pages = new UserPages(
-                user.memory(), user, context.accounting.of(user), address, length, (prot & Prot.WRITE) != 0, false);
+                user.memory(), user, context.accounting.of(user), address, (prot & Prot.WRITE) != 0, false);
         return new Ioas.Piece(pages, address & (UserPages.PAGE_SIZE - 1), length);
     }
 
@@ -312,6 +327,7 @@ public final class CompatContainer {
     public Unmapped unmap(int argsz, long iova, long size, int flags) {
         Ioas.Unmapped result;
         try {
+            file.checkOpen();
             checkSize(argsz, UNMAP_SIZE);
             if ((flags & ~UNMAP_ALL) != 0) {
                 throw new IommuException(Errno.EINVAL, "flags 0x" + Integer.toHexString(flags));
@@ -352,6 +368,7 @@ public final class CompatContainer {
      * @throws IommuException EINVAL (too few bytes), ENODEV
      */
     public Info info(int argsz) {
+        file.checkOpen();
         checkSize(argsz, INFO_SIZE);
         Ioas ioas = ioas();
         long sizes = -1L;

@@ -5,24 +5,25 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.PageRequest;
 import org.iommu4j.PageRequestGroup;
 import org.iommu4j.PageResponse;
 import org.iommu4j.capability.PageRequests;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A queue of the page requests of all devices in its HWPTs, and their answers: the object, and its open file.
  *
- * <p>While the file is open, and while a HWPT delivers to it, the object can't be destroyed. Thread-safe. Source:
- * {@code drivers/iommu/iommufd/eventq.c}, {@code struct iommufd_fault}.
+ * <p>While the file is open, and while a HWPT delivers to it, the object can't be destroyed; the open file keeps the
+ * objects of a closed iommufd. Thread-safe. Source: {@code drivers/iommu/iommufd/eventq.c}, {@code struct
+ * iommufd_fault}.
  */
 public final class FaultQueue extends IommufdObject implements AutoCloseable {
     private record Waiting(int deviceId, PageRequests device, PageRequestGroup group) {}
 
-    private final ObjectTable table;
+    private final IommufdContext context;
     private final List<Runnable> sources = new ArrayList<>();
     private final List<Waiting> unread = new ArrayList<>();
     private final Map<Integer, Waiting> read = new LinkedHashMap<>();
@@ -30,8 +31,9 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
     private boolean closed;
 
     /** Makes a queue whose file is open. */
-    FaultQueue(ObjectTable table) {
-        this.table = table;
+    FaultQueue(IommufdContext context) {
+        this.context = context;
+        context.hold();
         users = 1;
     }
 
@@ -100,10 +102,14 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
         answered.device().respond(answered.group(), code == 0 ? PageResponse.SUCCESS : PageResponse.INVALID);
     }
 
-    /** Closes the file; what nobody answered is answered as invalid. */
+    /**
+     * Closes the file. What nobody answered waits until its PASID leaves its HWPT, or the object is destroyed.
+     *
+     * @throws IommuException as {@link Iommufd#close} when it was the last user of a closed iommufd
+     */
     @Override
     public void close() {
-        synchronized (table) {
+        synchronized (context.table) {
             synchronized (this) {
                 if (closed) {
                     return;
@@ -111,13 +117,13 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
                 closed = true;
             }
             users--;
+            context.release();
         }
-        refuse(null);
     }
 
     @Override
     void destroy() {
-        refuse(null);
+        refuse(waiting -> true);
     }
 
     /** Asks a device for its requests whenever the queue is read. */
@@ -135,25 +141,38 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
     }
 
     /**
-     * Answers the groups of a device as invalid: it leaves, or changes to another HWPT.
+     * Answers the groups of a PASID as invalid: it leaves, or changes to another HWPT. Source: {@code
+     * iommufd_auto_response_faults}.
      *
-     * @param device whose, or null for all
+     * @throws IommuException ETIMEDOUT or EIO as {@link PageRequests#respond}; the others are answered nevertheless
      */
-    void refuse(@Nullable PageRequests device) {
+    void refuse(PageRequests device, int pasid) {
+        refuse(waiting -> waiting.device() == device && waiting.group().pasid() == pasid);
+    }
+
+    private void refuse(Predicate<Waiting> leaves) {
         List<Waiting> leaving = new ArrayList<>();
         synchronized (this) {
-            unread.removeIf(waiting -> (device == null || waiting.device() == device) && leaving.add(waiting));
-            read.values().removeIf(waiting -> (device == null || waiting.device() == device) && leaving.add(waiting));
+            unread.removeIf(waiting -> leaves.test(waiting) && leaving.add(waiting));
+            read.values().removeIf(waiting -> leaves.test(waiting) && leaving.add(waiting));
         }
+        RuntimeException failure = null;
         for (Waiting waiting : leaving) {
-            try {
-                waiting.device().respond(waiting.group(), PageResponse.INVALID);
-            } catch (IommuException refusal) {
-                if (refusal.errno() != Errno.EINVAL && refusal.errno() != Errno.ENODEV) {
-                    throw refusal;
-                }
-                // The driver has answered it already.
+            failure = Failures.run(failure, () -> refuse(waiting));
+        }
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    private static void refuse(Waiting waiting) {
+        try {
+            waiting.device().respond(waiting.group(), PageResponse.INVALID);
+        } catch (IommuException refusal) {
+            if (refusal.errno() != Errno.EINVAL && refusal.errno() != Errno.ENODEV) {
+                throw refusal;
             }
+            // The driver has answered it already.
         }
     }
 

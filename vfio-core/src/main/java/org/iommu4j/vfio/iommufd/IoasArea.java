@@ -38,16 +38,18 @@ final class IoasArea {
     /** The largest gap of this area and of those below it in the tree. */
     long largestGap;
 
-    final int priority;
-
     IoasArea(long iova, long length, UserPages pages, long offset, int prot) {
         this.iova = iova;
         this.last = iova + (length - 1);
         this.pages = pages;
         this.offset = offset;
         this.prot = prot;
+    }
+
+    /** Returns its place in the tree's heap, as good as random. */
+    int priority() {
         long mixed = (iova ^ (iova >>> 29)) * 0x9e3779b97f4a7c15L;
-        this.priority = (int) (mixed >>> 32) ^ (int) mixed;
+        return (int) (mixed >>> 32) ^ (int) mixed;
     }
 
     /** Returns the number of bytes, unsigned. */

@@ -4,6 +4,8 @@ package org.iommu4j.vfio.iommufd;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.function.Function;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
 import org.iommu4j.HardwareInfo;
 import org.iommu4j.IommuCapability;
@@ -98,6 +100,11 @@ public final class Iommufd implements AutoCloseable {
         return IommufdRules.RULES;
     }
 
+    /** Returns where Linux decides whether a HWPT is asked to block no-snoop. */
+    public DecisionSource enforcementSource() {
+        return context.rules.enforcementSource();
+    }
+
     /** Returns the same open file in another process: a child has inherited it. */
     public Iommufd inheritedBy(IommufdUser other) {
         Objects.requireNonNull(other, "other");
@@ -107,7 +114,7 @@ public final class Iommufd implements AutoCloseable {
 
     /** Returns the file as a VFIO container. */
     public CompatContainer vfioContainer() {
-        return new CompatContainer(context, user);
+        return new CompatContainer(this, context, user);
     }
 
     /** Returns how many objects there are. */
@@ -294,7 +301,6 @@ public final class Iommufd implements AutoCloseable {
                 user,
                 context.accounting.of(user),
                 map.start(),
-                map.length(),
                 (prot & Prot.WRITE) != 0,
                 true);
         long offset = map.start() & (UserPages.PAGE_SIZE - 1);
@@ -612,7 +618,32 @@ public final class Iommufd implements AutoCloseable {
     public void hwptSetDirtyTracking(int hwptId, int flags) {
         checkKnows(0x8b);
         checkFlags(flags, DIRTY_TRACKING_ENABLE);
-        DirtyPages.of(context.table.get(hwptId, PagingHwpt.class)).set((flags & DIRTY_TRACKING_ENABLE) != 0);
+        using(hwptId, PagingHwpt.class, hwpt -> {
+            DirtyPages.of(hwpt).set((flags & DIRTY_TRACKING_ENABLE) != 0);
+            return hwpt;
+        });
+    }
+
+    /**
+     * Calls with an object that can't be destroyed meanwhile, nor the file end. Source: {@code iommufd_get_object}.
+     *
+     * @throws IommuException ENOENT
+     */
+    private <T extends IommufdObject, R> R using(int id, Class<T> type, Function<T, R> call) {
+        T object;
+        synchronized (context.table) {
+            object = context.table.get(id, type);
+            object.users++;
+            context.hold();
+        }
+        try {
+            return call.apply(object);
+        } finally {
+            synchronized (context.table) {
+                object.users--;
+                context.release();
+            }
+        }
     }
 
     /**
@@ -628,9 +659,10 @@ public final class Iommufd implements AutoCloseable {
     public long[] hwptGetDirtyBitmap(DirtyRange range) {
         checkKnows(0x8c);
         checkFlags(range.flags(), DirtyRange.NO_CLEAR);
-        PagingHwpt hwpt = context.table.get(range.hwptId(), PagingHwpt.class);
-        DirtyPages.check(range, hwpt.ioas().alignment(), context.rules.emptyDirtyRangeIsInvalid());
-        return DirtyPages.of(hwpt).read(range);
+        return using(range.hwptId(), PagingHwpt.class, hwpt -> {
+            DirtyPages.check(range, hwpt.ioas().alignment(), context.rules.emptyDirtyRangeIsInvalid());
+            return DirtyPages.of(hwpt).read(range);
+        });
     }
 
     /** The longest entry of an array of invalidations, since 7.1. */
@@ -656,12 +688,15 @@ public final class Iommufd implements AutoCloseable {
             throw new IommuException(
                     Errno.EINVAL, requests.size() + " invalidations of " + entryLength + " bytes each");
         }
-        IommufdObject object = context.table.get(hwptId);
+        return using(hwptId, IommufdObject.class, object -> invalidate(object, requests));
+    }
+
+    private static Invalidated invalidate(IommufdObject object, List<? extends GuestInvalidationRequest> requests) {
         if (object instanceof VirtualIommu) {
             throw new IommuException(Errno.EOPNOTSUPP, object + " has no caches to invalidate");
         }
         if (!(object instanceof NestedHwpt nested)) {
-            throw new IommuException(Errno.EINVAL, "object " + hwptId + " is no nested HWPT");
+            throw new IommuException(Errno.EINVAL, object + " is no nested HWPT");
         }
         GuestInvalidation invalidation = nested.domain()
                 .guestInvalidation()
@@ -687,7 +722,7 @@ public final class Iommufd implements AutoCloseable {
     public FaultQueue faultQueueAlloc(int flags) {
         checkKnows(0x8e);
         checkFlags(flags, 0);
-        return context.table.add(new FaultQueue(context.table));
+        return context.table.add(new FaultQueue(context));
     }
 
     // ---- virtual IOMMUs --------------------------------------------------------------------------------------------
@@ -827,7 +862,12 @@ public final class Iommufd implements AutoCloseable {
         context.rules.checkKnows(number);
     }
 
-    private void checkOpen() {
+    /**
+     * Checks that it is open.
+     *
+     * @throws IommuException EBADF
+     */
+    void checkOpen() {
         if (closed) {
             throw new IommuException(Errno.EBADF, "the iommufd is closed");
         }

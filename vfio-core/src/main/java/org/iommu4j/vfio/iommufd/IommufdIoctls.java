@@ -19,7 +19,7 @@ public final class IommufdIoctls {
 
     /** Least sizes in bytes, from {@link #FIRST} on: the structure as it was when the ioctl came. */
     private static final int[] LEAST = {
-        8, 12, 24, 40, 32, 40, 24, 24, 12, 24, 32, 16, 48, 32, 16, 40, 24, 24, 8, 24, 40, 40
+        8, 12, 24, 40, 32, 40, 24, 24, 12, 24, 32, 16, 48, 32, 16, 40, 24, 24, 8, 28, 40, 40
     };
 
     private IommufdIoctls() {}

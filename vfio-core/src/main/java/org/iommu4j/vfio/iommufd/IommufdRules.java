@@ -7,6 +7,7 @@ import static org.iommu4j.release.Evidence.READ;
 
 import java.lang.invoke.MethodHandles;
 import java.util.List;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
@@ -220,6 +221,14 @@ record IommufdRules(
             throw new IommuException(Errno.ENOENT, "Linux " + release + " has no /dev/iommu");
         }
         return rules;
+    }
+
+    /** Returns where Linux decides whether a HWPT blocks no-snoop, once its domain can be asked. */
+    DecisionSource enforcementSource() {
+        return DecisionSource.of(
+                "iommufd",
+                upgradesAtAttach ? "iommufd_hw_pagetable_enforce_cc" : "iommufd_hwpt_paging_enforce_cc",
+                "upgradesAtAttach");
     }
 
     /**

@@ -19,16 +19,17 @@ final class UserPages {
     private static final int PAGE_SHIFT = 12;
     private static final int BATCH = 512;
 
+    /** The last page that can be pinned: with more a mapping of 8 TiB is resident, and no memory would be left. */
+    private static final long LAST_PAGE = Integer.MAX_VALUE - 8;
+
     private final ProcessMemory memory;
     private final Accounting accounting;
     private final long base;
-    private final long pages;
     private final boolean writable;
     private final boolean file;
     private IommufdUser user;
 
     private final PinnedRuns runs = new PinnedRuns();
-    private long pinned;
 
     /**
      * Makes a range.
@@ -36,7 +37,6 @@ final class UserPages {
      * @param memory the process's, or a file's
      * @param user who is charged
      * @param virtualAddress first byte, at any offset in its page
-     * @param length bytes, above 0
      * @param writable whether devices may write, so that the pages must be writable
      * @param file whether it is a file's memory, which another process may take over
      */
@@ -45,14 +45,12 @@ final class UserPages {
             IommufdUser user,
             Accounting accounting,
             long virtualAddress,
-            long length,
             boolean writable,
             boolean file) {
         this.memory = memory;
         this.user = user;
         this.accounting = accounting;
         this.base = virtualAddress & -PAGE_SIZE;
-        this.pages = ((virtualAddress + (length - 1)) >>> PAGE_SHIFT) - (virtualAddress >>> PAGE_SHIFT) + 1;
         this.writable = writable;
         this.file = file;
     }
@@ -76,11 +74,12 @@ final class UserPages {
      * @throws IommuException EFAULT, ENOMEM
      */
     synchronized void pin(long offset, long length) {
-        if (pages > Integer.MAX_VALUE - 8) {
-            throw new IommuException(Errno.ENOMEM, pages + " pages in one mapping");
+        long last = offset + (length - 1) >>> PAGE_SHIFT;
+        if (offset >>> PAGE_SHIFT > LAST_PAGE) {
+            throw new IommuException(Errno.ENOMEM, "page " + (offset >>> PAGE_SHIFT) + " of one mapping");
         }
         int first = page(offset);
-        int end = page(offset + length - 1) + 1;
+        int end = (int) Math.min(last, LAST_PAGE) + 1;
         int done = first;
         try {
             while (done < end) {
@@ -97,6 +96,9 @@ final class UserPages {
                     pinRun(done, next - done);
                 }
                 done = next;
+            }
+            if (last > LAST_PAGE) {
+                throw new IommuException(Errno.ENOMEM, (last + 1) + " pages in one mapping");
             }
         } catch (RuntimeException failure) {
             unpin((long) first << PAGE_SHIFT, (long) (done - first) << PAGE_SHIFT, false);
@@ -126,7 +128,6 @@ final class UserPages {
             throw failure;
         }
         runs.add(first, batch);
-        pinned += count;
     }
 
     /** Ends a use of the pages of a range of bytes; the last use unpins them. */
@@ -137,12 +138,11 @@ final class UserPages {
         int first = page(offset);
         int end = page(offset + length - 1) + 1;
         if (!runs.has(first, end)) {
-            throw new IllegalStateException("pages " + first + " to " + (end - 1) + " of " + pages + " are not pinned");
+            throw new IllegalStateException("pages " + first + " to " + (end - 1) + " are not pinned");
         }
         boolean written = dirty && writable;
         int freed = runs.release(first, end, frame -> memory.unpin(frame, written));
         accounting.uncharge(user, freed);
-        pinned -= freed;
     }
 
     /** Returns the physical address of a byte whose page is pinned. */
@@ -171,7 +171,7 @@ final class UserPages {
     private int run(int page) {
         int run = runs.find(page);
         if (run < 0) {
-            throw new IllegalStateException("page " + page + " of " + pages + " is not pinned");
+            throw new IllegalStateException("page " + page + " is not pinned");
         }
         return run;
     }
@@ -184,6 +184,7 @@ final class UserPages {
      */
     synchronized IommufdUser moveTo(IommufdUser next) {
         IommufdUser before = user;
+        long pinned = runs.pages();
         accounting.charge(next, pinned);
         accounting.uncharge(before, pinned);
         user = next;

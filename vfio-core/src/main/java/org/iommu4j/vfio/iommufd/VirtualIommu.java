@@ -94,7 +94,7 @@ final class VirtualIommu extends IommufdObject {
             throw new IommuException(Errno.EEXIST, this + " has a queue of type " + type);
         }
         users++;
-        return context.table.add(new EventQueue(context.table, () -> {
+        return context.table.add(new EventQueue(context, () -> {
             eventTypes.remove(type);
             users--;
         }));

@@ -516,14 +516,18 @@ public final class Type1Iommu {
      * @param iova the first page's address, a multiple of 4 KiB
      * @param prot {@link org.iommu4j.Prot} bits that the mapping must have
      * @param frames receives the physical address of each page; its length is their number
-     * @throws IommuException EACCES (TYPE1), EBUSY (a mapping has no virtual address now), EINVAL (the container has no
-     *     emulated group, or a page is not mapped), EPERM (its mapping lacks a right), EFAULT, ENOMEM (the limit of
+     * @throws IommuException EACCES (TYPE1), EOVERFLOW (since 6.18: the pages wrap around), EBUSY (a mapping has no
+     *     virtual address now), EINVAL (the container has no emulated group, or a page is not mapped), EPERM (its mapping lacks a right), EFAULT, ENOMEM (the limit of
      *     locked memory), EINVAL (it is no RAM); no page is pinned
      */
     public synchronized void pinPages(long iova, int prot, long[] frames) {
         Objects.requireNonNull(frames, "frames");
         if (!v2) {
             throw new IommuException(Errno.EACCES, "pages are not pinned for drivers in a container of type 1");
+        }
+        long size = frames.length * PinnedPages.PAGE_SIZE;
+        if (options.unmapsToTheEnd() && size != 0 && Refusal.wraps(iova, size)) {
+            throw Refusal.of(options.rangeOverflow(), "pin", iova, size, "the pages wrap around");
         }
         checkAddresses();
         if (emulated.isEmpty()) {

@@ -13,8 +13,8 @@ import org.iommu4j.Errno;
  * @param dmaEntryLimit the greatest number of mappings
  * @param blocking how it gets no-snoop blocked; differs between releases
  * @param rangeOverflow the errno for a range that wraps around the end of the address space; differs between releases
- * @param unmapsToTheEnd whether a range that ends with the address space is unmapped, or taken as empty; differs
- *     between releases
+ * @param unmapsToTheEnd whether a range that ends with the address space is unmapped, or taken as empty, and whether
+ *     pages that a driver pins may not wrap around; differs between releases
  * @param movesAddresses whether a new virtual address takes the charge to the caller, and excludes emulated devices;
  *     differs between releases
  * @param alignsCapabilities whether each capability begins at a multiple of 8; differs between releases

@@ -17,7 +17,7 @@ class AreaTreeTest {
 
     private static IoasArea area(long iova, long length) {
         UserPages pages = new UserPages(
-                new TestProcess(), IommufdUser.root(new TestProcess()), Accounting.NONE, 0, length, true, false);
+                new TestProcess(), IommufdUser.root(new TestProcess()), Accounting.NONE, 0, true, false);
         return new IoasArea(iova, length, pages, 0, 3);
     }
 

@@ -20,6 +20,8 @@ import org.iommu4j.vfio.testvendor.TestDevice;
 import org.iommu4j.vfio.testvendor.TestHost;
 import org.iommu4j.vfio.testvendor.TestProcess;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** What iommufd does in the releases on both sides of each change. */
 class IommufdRulesTest {
@@ -83,6 +85,46 @@ class IommufdRulesTest {
         assertThat(errno(() -> open("6.1"))).isEqualTo(Errno.ENOENT);
         open("6.2").close();
         assertThatIllegalArgumentException().isThrownBy(() -> open("9.9"));
+    }
+
+    /** The structure of each ioctl as it was when the ioctl came, field by field. */
+    @ParameterizedTest
+    @CsvSource({
+        "0x80, size id, 0",
+        "0x81, size flags out_ioas, 0",
+        "0x82, size ioas num reserved, 1",
+        "0x83, size flags dst src, 3",
+        "0x84, size ioas num reserved, 2",
+        "0x85, size flags ioas reserved, 3",
+        "0x86, size ioas, 2",
+        "0x87, size option op object, 1",
+        "0x88, size ioas op, 0",
+        "0x89, size flags dev pt out_hwpt reserved, 0",
+        "0x8a, size flags dev data_len out_type reserved, 1",
+        "0x8b, size flags hwpt reserved, 0",
+        "0x8c, size hwpt flags reserved, 4",
+        "0x8d, size hwpt data_type entry_len entry_num reserved, 1",
+        "0x8e, size flags out_fault out_fd, 0",
+        "0x8f, size flags ioas fd, 3",
+        "0x90, size flags type dev hwpt out_viommu, 0",
+        "0x91, size viommu dev out_vdevice, 1",
+        "0x92, size reserved, 0",
+        "0x93, size flags viommu type depth out_queue out_fd, 0",
+        "0x94, size flags viommu type index out_queue, 2",
+        "0x95, size flags ioas reserved, 3"
+    })
+    void anArgumentHasAtLeastTheFieldsThatItsIoctlCameWith(String ioctl, String words, int longs) {
+        LinuxRelease newest = LinuxRelease.NEWEST;
+        int number = Integer.decode(ioctl);
+        long least = 4L * words.split(" ", -1).length + 8L * longs;
+        assertThat(errno(() -> IommufdIoctls.check(newest, number, least, true)))
+                .isNull();
+        assertThat(errno(() -> IommufdIoctls.check(newest, number, least - 1, true)))
+                .isEqualTo(Errno.EINVAL);
+        assertThat(errno(() -> IommufdIoctls.check(newest, number, 0, true))).isEqualTo(Errno.EINVAL);
+        assertThat(errno(() -> IommufdIoctls.check(newest, number, 4096, true))).isNull();
+        assertThat(errno(() -> IommufdIoctls.check(newest, number, 4096, false)))
+                .isEqualTo(Errno.E2BIG);
     }
 
     @Test

@@ -9,6 +9,7 @@ import org.iommu4j.Prot;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
 import org.iommu4j.core.IommuMapper;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.workbench.scenario.DecisionStep;
 import org.iommu4j.workbench.scenario.DomainOutcome;
 import org.iommu4j.workbench.scenario.Enforcement;
 import org.iommu4j.workbench.scenario.NotApplicable;
@@ -64,6 +65,16 @@ final class KernelDomain {
 
     Enforcement enforcement() {
         return enforcement;
+    }
+
+    /** Returns what was decided, and where. */
+    DecisionStep.Made step() {
+        return new DecisionStep.Made(
+                "enforce_cache_coherency",
+                enforcement.name(),
+                enforcement == Enforcement.NOT_ASKED
+                        ? List.of()
+                        : domain.enforcementSource().stream().toList());
     }
 
     DomainOutcome outcome() {

@@ -20,8 +20,9 @@ import org.jspecify.annotations.Nullable;
  * @param fixedBy the change that ended it, null for none
  * @param actors the actors by their names, in order
  * @param memory the pages of memory by their names, in order
- * @param steps the steps, in order
+ * @param steps the steps, in order; none where there are programs
  * @param expectations what is expected; the first that fits a machine and a release holds
+ * @param programs what there is in place of steps and expectations, null for none
  */
 public record Page(
         String file,
@@ -33,7 +34,8 @@ public record Page(
         Map<String, Actor> actors,
         Map<String, Memory> memory,
         List<Step> steps,
-        List<Expectation> expectations) {
+        List<Expectation> expectations,
+        @Nullable Programs programs) {
     /** Copies what can change; the maps keep their order. */
     public Page {
         sources = List.copyOf(sources);
@@ -50,6 +52,11 @@ public record Page(
      * @param then the virtual machine that gets it later, null for none
      */
     public record Memory(String owner, @Nullable String then) {}
+
+    /** Returns the page with steps, in place of what it has, and nothing that is expected. */
+    public Page withSteps(List<Step> others) {
+        return new Page(file, name, about, story, sources, fixedBy, actors, memory, others, List.of(), null);
+    }
 
     /** Returns the expectation for a machine and a release; empty when none fits. */
     public Optional<Expectation> expectation(String machine, LinuxRelease release) {

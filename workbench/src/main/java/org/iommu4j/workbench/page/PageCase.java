@@ -2,6 +2,7 @@
 package org.iommu4j.workbench.page;
 
 import java.util.Optional;
+import org.iommu4j.host.InputException;
 import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.scenario.Scenario;
@@ -31,10 +32,15 @@ public record PageCase(Page page) implements Case {
     /**
      * {@inheritDoc}
      *
-     * @throws org.iommu4j.host.InputException when a step asks for what is not there at that moment, by its line
+     * @throws InputException when a step asks for what is not there at that moment, by its line; when the page has
+     *     programs
      */
     @Override
     public void run(Scenario scenario) {
+        if (page.programs() != null) {
+            throw new InputException(
+                    page.file() + ":1:1: a page with programs has no one order of steps; 'iommu4j explore' tries all");
+        }
         new Stage(page, scenario).run();
     }
 

@@ -4,6 +4,7 @@ package org.iommu4j.workbench.page;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -11,6 +12,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.BiConsumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.iommu4j.Errno;
@@ -25,6 +27,7 @@ import org.iommu4j.workbench.scenario.NotApplicable;
 import org.jspecify.annotations.Nullable;
 import org.snakeyaml.engine.v2.nodes.Node;
 import org.snakeyaml.engine.v2.nodes.NodeTuple;
+import org.snakeyaml.engine.v2.nodes.SequenceNode;
 
 /**
  * Reads pages.
@@ -38,6 +41,7 @@ public final class PageReader {
 
     private static final int LONGEST_ABOUT = 110;
     private static final int LAST_CPU = 63;
+    private static final int MOST_EVENTS = 15;
     private static final String RELEASE = "v[0-9]{1,3}\\.[0-9]{1,3}(-posted)?|5\\.19-posted";
     private static final Pattern WRONG =
             Pattern.compile("(?:(" + Verb.NAME + ") (?:reads|loads)|memory holds) (" + Verb.VALUE + ")");
@@ -58,9 +62,10 @@ public final class PageReader {
     public static Page read(Path file) {
         try (InputStream stream = Files.newInputStream(file)) {
             return read(file.toString(), stream.readNBytes(YamlNodes.MAX_BYTES + 1));
+        } catch (NoSuchFileException e) {
+            throw new InputException(file + ": no such file, expected a page", e);
         } catch (IOException e) {
-            throw new InputException(
-                    file + ": no page can be read there (" + e.getClass().getSimpleName() + ")", e);
+            throw new InputException(file + ": can't be read as a page (" + e.getMessage() + ")", e);
         }
     }
 
@@ -79,8 +84,10 @@ public final class PageReader {
         Map<String, Node> fields = yaml.fields(
                 root,
                 "a page",
-                List.of("case", "about", "actors", "memory", "steps", "expect"),
-                List.of("story", "sources", "fixed-by"));
+                List.of("case", "about", "actors", "memory"),
+                List.of("steps", "expect", "programs", "may", "never", "story", "sources", "fixed-by"));
+        boolean explored = fields.containsKey("programs");
+        checkKeys(root, fields, explored);
         String name = yaml.text(field(fields, "case"), "the case's name: lower-case words joined by hyphens", HYPHENED);
         Node about = field(fields, "about");
         if (characters(yaml.text(about, "what the case is about")) > LONGEST_ABOUT) {
@@ -90,12 +97,14 @@ public final class PageReader {
         actors(field(fields, "actors"), references);
         memory(field(fields, "memory"), references);
         List<Step> steps = new ArrayList<>();
-        for (Node step : some(field(fields, "steps"), "steps")) {
-            steps.add(step(step, references));
-        }
         List<Expectation> expectations = new ArrayList<>();
-        for (Node each : some(field(fields, "expect"), "expectations")) {
-            expectations.add(expectation(each, references));
+        if (!explored) {
+            for (Node step : some(field(fields, "steps"), "steps")) {
+                steps.add(step(step, references));
+            }
+            for (Node each : some(field(fields, "expect"), "expectations")) {
+                expectations.add(expectation(each, references));
+            }
         }
         Node story = fields.get("story");
         Node sources = fields.get("sources");
@@ -116,7 +125,25 @@ public final class PageReader {
                 references.actors(),
                 references.memory(),
                 steps,
-                expectations);
+                expectations,
+                explored ? programs(fields, references) : null);
+    }
+
+    /** A page has either steps and what is expected of them, or programs and what must not be. */
+    private void checkKeys(Node root, Map<String, Node> fields, boolean explored) {
+        for (String key : explored ? List.of("never") : List.of("steps", "expect")) {
+            if (!fields.containsKey(key)) {
+                throw yaml.refused(root, "a page lacks '" + key + "'" + (explored ? ", which programs need" : ""));
+            }
+        }
+        for (String key : explored ? List.of("steps", "expect") : List.of("may", "never")) {
+            Node stranger = fields.get(key);
+            if (stranger != null) {
+                throw yaml.refused(
+                        stranger,
+                        "'" + key + "' in a page with" + (explored ? "" : "out") + " programs, expected none");
+            }
+        }
     }
 
     private static int characters(String text) {
@@ -226,9 +253,14 @@ public final class PageReader {
     private static <E extends Enum<E>> Map<String, E> words(E[] constants) {
         Map<String, E> words = new LinkedHashMap<>();
         for (E constant : constants) {
-            words.put(constant.name().toLowerCase(Locale.ROOT).replace('_', '-'), constant);
+            words.put(word(constant), constant);
         }
         return words;
+    }
+
+    /** Returns a constant by its name in pages. */
+    static String word(Enum<?> constant) {
+        return constant.name().toLowerCase(Locale.ROOT).replace('_', '-');
     }
 
     /** Returns constants by their names. */
@@ -250,20 +282,126 @@ public final class PageReader {
         NodeTuple entry = entries.values().iterator().next();
         String name = yaml.text(entry.getKeyNode(), "an actor's name", Verb.NAME);
         Node action = entry.getValueNode();
+        return references.followed(step(name, entry.getKeyNode(), action, references), action);
+    }
+
+    private Step step(String name, Node nameNode, Node action, References references) {
         String words = yaml.text(action, "what the actor does");
-        Kind kind = references.kindOf(name, entry.getKeyNode());
+        Kind kind = references.kindOf(name, nameNode);
         boolean known = false;
         for (Verb verb : Verb.values()) {
             Optional<List<String>> arguments = verb.match(words);
             known |= arguments.isPresent();
             if (arguments.isPresent() && verb.kinds().contains(kind)) {
-                Step step = new Step(name, verb, arguments.get(), YamlNodes.line(node));
+                Step step = new Step(name, verb, arguments.get(), YamlNodes.line(action));
                 return references.checked(step, action);
             }
         }
         String message = YamlNodes.shown(action) + " is no step" + (known ? " of " + kind.words() : "") + "; "
                 + kind.words() + " can: " + Verb.formsOf(kind);
         throw known ? yaml.unknown(action, message) : yaml.refused(action, message);
+    }
+
+    // Explorations.
+
+    private Programs programs(Map<String, Node> fields, References references) {
+        Map<String, List<Step>> programs = new LinkedHashMap<>();
+        Node node = field(fields, "programs");
+        yaml.mapping(node, "programs").forEach((name, entry) -> {
+            yaml.text(entry.getKeyNode(), "an actor's name", Verb.NAME);
+            List<Step> program = new ArrayList<>();
+            for (Node action : some(entry.getValueNode(), "a program's steps")) {
+                Step step = step(name, entry.getKeyNode(), action, references);
+                if (!Programs.OF_PROGRAMS.contains(step.verb())) {
+                    throw yaml.unknown(action, YamlNodes.shown(action) + " can't be a step of a program");
+                }
+                program.add(step);
+            }
+            programs.put(name, program);
+        });
+        if (programs.isEmpty()) {
+            throw yaml.refused(node, "no program, expected one at least");
+        }
+        Node may = fields.get("may");
+        Map<String, Node> events = may == null
+                ? Map.of()
+                : yaml.fields(may, "what may happen", List.of(), List.of("scheduler", "hardware", "vmm"));
+        List<Step> vmm = new ArrayList<>();
+        Node menu = events.get("vmm");
+        if (menu != null) {
+            for (Node action : some(menu, "the VMM's steps")) {
+                Step step = step("vmm", action, action, references);
+                if (!Programs.OF_VMM.contains(step.verb())) {
+                    throw yaml.unknown(action, YamlNodes.shown(action) + " can't be tried at any time");
+                }
+                vmm.add(step);
+            }
+        }
+        List<Programs.Property> never = new ArrayList<>();
+        for (Node each : some(field(fields, "never"), "what must not be")) {
+            never.add(yaml.constant(each, "what must not be", sentences(Programs.Property.values())));
+        }
+        return new Programs(
+                programs,
+                scheduler(events.get("scheduler"), references),
+                hardware(events.get("hardware"), references),
+                vmm,
+                never);
+    }
+
+    private Programs.Scheduler scheduler(@Nullable Node node, References references) {
+        if (node == null) {
+            return Programs.Scheduler.IDLE;
+        }
+        Map<String, Node> fields =
+                yaml.fields(node, "the scheduler's part", List.of("at-most"), List.of("move", "preempt"));
+        return new Programs.Scheduler(
+                names(fields.get("move"), "a vCPU", references::checkVcpu),
+                names(fields.get("preempt"), "a vCPU", references::checkVcpu),
+                yaml.number(field(fields, "at-most"), "how often the scheduler acts", MOST_EVENTS));
+    }
+
+    private Programs.Hardware hardware(@Nullable Node node, References references) {
+        if (node == null) {
+            return Programs.Hardware.IDLE;
+        }
+        Map<String, Node> fields =
+                yaml.fields(node, "the hardware's part", List.of(), List.of("evict", "prefetch", "prefetch-by"));
+        Node by = fields.get("prefetch-by");
+        return new Programs.Hardware(
+                names(fields.get("evict"), "a page of memory", references::checkMemory),
+                names(fields.get("prefetch"), "a page of memory", references::checkMemory),
+                by == null
+                        ? Programs.PrefetchBy.RUNNING_CPUS
+                        : yaml.constant(by, "CPUs", sentences(Programs.PrefetchBy.values())));
+    }
+
+    /** Returns one name, or a list of names. */
+    private List<String> names(@Nullable Node node, String words, BiConsumer<String, Node> check) {
+        if (node == null) {
+            return List.of();
+        }
+        List<String> names = new ArrayList<>();
+        for (Node each : node instanceof SequenceNode ? some(node, words) : List.of(node)) {
+            String name = yaml.text(each, words, Verb.NAME);
+            check.accept(name, each);
+            names.add(name);
+        }
+        return names;
+    }
+
+    /** Returns constants by their names in pages: lower case, with spaces. */
+    private static <E extends Enum<E>> Map<String, E> sentences(E[] constants) {
+        Map<String, E> sentences = new LinkedHashMap<>();
+        for (E constant : constants) {
+            sentences.put(sentence(constant), constant);
+        }
+        return sentences;
+    }
+
+    /** Returns a constant by its name in pages: lower case, with spaces. */
+    public static String sentence(Enum<?> constant) {
+        return constant.name().toLowerCase(Locale.ROOT).replace('_', ' ');
     }
 
     // Expectations.
@@ -333,7 +471,7 @@ public final class PageReader {
     }
 
     /** Returns the number that a word of {@link Verb#VALUE} is. */
-    static long value(String text) {
+    public static long value(String text) {
         return text.startsWith("0x") ? Long.parseUnsignedLong(text.substring(2), 16) : Long.parseLong(text);
     }
 }

@@ -158,14 +158,29 @@ final class References {
                 case VCPU -> require(name, Kind.VCPU, at);
                 case ACTOR -> kindOf(name, at);
                 case HWPT -> checkHwpt(step, name, at);
-                case VALUE, TYPE, SWITCH, CPU -> {
+                case VALUE, TYPE, SWITCH, CPU, QUIRK -> {
                     // The form says all.
                 }
             }
         }
+        return step;
+    }
+
+    /** Checks a step against those that were written before it. */
+    Step followed(Step step, Node at) {
         checkWbinvd(step, at);
         follow(step, at);
         return step;
+    }
+
+    void checkVcpu(String name, Node at) {
+        require(name, Kind.VCPU, at);
+    }
+
+    void checkMemory(String name, Node at) {
+        if (!memory.containsKey(name)) {
+            throw yaml.unknown(at, "no memory '" + name + "'; known: " + String.join(", ", memory.keySet()));
+        }
     }
 
     private void require(String name, Kind kind, Node at) {
@@ -185,9 +200,10 @@ final class References {
     }
 
     private void checkMemory(Step step, String name, Node at) {
+        checkMemory(name, at);
         Memory page = memory.get(name);
         if (page == null) {
-            throw yaml.unknown(at, "no memory '" + name + "'; known: " + String.join(", ", memory.keySet()));
+            throw new IllegalStateException("memory " + name + " was not checked");
         }
         Actor owner = actors.get(page.owner());
         Actor actor = actors.get(step.actor());
@@ -200,6 +216,8 @@ final class References {
             reached = step.actor().equals(page.owner());
         } else if (actor instanceof Actor.Device) {
             reached = !(owner instanceof Actor.Device) || step.actor().equals(page.owner());
+        } else if (kindOf(step.actor(), at) == Kind.VMM && step.verb() != Verb.GIVE) {
+            reached = owner instanceof Actor.Vm || page.then() != null;
         } else if (step.verb() == Verb.GIVE) {
             reached = step.argument(1).equals(page.then());
         }

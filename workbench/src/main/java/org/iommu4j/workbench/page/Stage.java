@@ -11,6 +11,7 @@ import org.iommu4j.dma.DmaApi;
 import org.iommu4j.dma.DmaDevice;
 import org.iommu4j.dma.DmaDirection;
 import org.iommu4j.host.InputException;
+import org.iommu4j.kvm.KvmQuirk;
 import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
@@ -24,6 +25,7 @@ import org.iommu4j.sim.verdict.Owner;
 import org.iommu4j.workbench.page.Page.Memory;
 import org.iommu4j.workbench.scenario.AssignedGuest;
 import org.iommu4j.workbench.scenario.Decision;
+import org.iommu4j.workbench.scenario.DecisionStep;
 import org.iommu4j.workbench.scenario.DeviceAccess;
 import org.iommu4j.workbench.scenario.DomainOutcome;
 import org.iommu4j.workbench.scenario.Enforcement;
@@ -33,7 +35,6 @@ import org.iommu4j.workbench.scenario.NotApplicableException;
 import org.iommu4j.workbench.scenario.RequestRefusedException;
 import org.iommu4j.workbench.scenario.Scenario;
 import org.iommu4j.workbench.scenario.UnexpectedFaultException;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A page's actors on a machine.
@@ -41,8 +42,13 @@ import org.jspecify.annotations.Nullable;
  * <p>First processes get their memory, then kernel drivers, kernel users' domains and virtual machines with their
  * devices are set up, in the order in which the page has them; vCPUs enter the guest. Then the steps follow.
  */
-final class Stage {
+public final class Stage {
     private static final int PAGE = 4096;
+
+    private static final String VMM = "vmm";
+
+    /** The CPU on which the VMM runs. */
+    private static final int VMM_CPU = 0;
 
     /** Where processes have their pages. */
     private static final long PROCESS_ADDRESS = 0x5500_0000_0000L;
@@ -54,7 +60,7 @@ final class Stage {
      * @param physical its physical address; it stays there
      * @param iova its address for devices that reach it
      */
-    private record Place(int number, long physical, long iova) {}
+    public record Place(int number, long physical, long iova) {}
 
     private final Page page;
     private final Scenario scenario;
@@ -79,7 +85,8 @@ final class Stage {
     private boolean hasDma;
     private int given;
 
-    Stage(Page page, Scenario scenario) {
+    /** Makes one on which nobody acts yet. */
+    public Stage(Page page, Scenario scenario) {
         this.page = page;
         this.scenario = scenario;
         machine = scenario.machine();
@@ -117,7 +124,13 @@ final class Stage {
 
     // Setting up.
 
-    private void setUp() {
+    /**
+     * Gives the actors their memory, drivers, domains and virtual machines, once; vCPUs enter their guests.
+     *
+     * @throws NotApplicableException when the machine or the release lacks what the page needs
+     * @throws IommuException when the system refuses
+     */
+    public void setUp() {
         checkCpus();
         page.actors().forEach((name, actor) -> {
             if (actor instanceof Actor.Device device) {
@@ -229,7 +242,7 @@ final class Stage {
         PciAddress address = device(name);
         DmaDevice bound = dma.bind(address);
         ofKernelDrivers.add(address);
-        scenario.decides(this::decision, this::outcomes);
+        scenario.decides(this::decision, this::path, this::outcomes);
         page.memory().forEach((buffer, memory) -> {
             if (memory.owner().equals(name)) {
                 long frame = machine.frames().allocate(0);
@@ -258,7 +271,7 @@ final class Stage {
         });
         KernelDomain domain = new KernelDomain(scenario, members.isEmpty() ? scenario.device() : members.get(0));
         domains.put(name, domain);
-        scenario.decides(this::decision, this::outcomes);
+        scenario.decides(this::decision, this::path, this::outcomes);
         members.forEach(domain::attach);
         page.memory().forEach((buffer, memory) -> {
             if (memory.owner().equals(name)) {
@@ -289,7 +302,7 @@ final class Stage {
                 vcpus.put(each, guest.createCpu(each, vcpu.cpu()));
             }
         });
-        scenario.decides(this::decision, this::outcomes);
+        scenario.decides(this::decision, this::path, this::outcomes);
         for (String member : members) {
             // The first one is attached already.
             if (!member.equals(members.get(0))) {
@@ -353,18 +366,33 @@ final class Stage {
         return guest(vm);
     }
 
-    private @Nullable Decision decision() {
+    /** Returns the virtual machine that the decisions are about, empty when there is none. */
+    private Optional<AssignedGuest> decidedGuest() {
         for (Map.Entry<String, PciAddress> device : devices.entrySet()) {
             if (device.getValue().equals(scenario.device()) && users.containsKey(device.getKey())) {
-                return userOf(device.getKey()).decision(scenario.device());
+                return Optional.of(userOf(device.getKey()));
             }
         }
-        if (!guests.isEmpty()) {
-            return guests.values().iterator().next().decision(scenario.device());
+        return guests.values().stream().findFirst();
+    }
+
+    private Decision decision() {
+        Optional<AssignedGuest> guest = decidedGuest();
+        if (guest.isPresent()) {
+            return guest.get().decision(scenario.device());
         }
         Optional<KernelDomain> domain = domains.values().stream().findFirst();
         return new Decision(
                 domain.map(KernelDomain::enforcement).orElse(Enforcement.NOT_ASKED), null, null, null, null);
+    }
+
+    private List<DecisionStep.Made> path() {
+        return decidedGuest()
+                .map(guest -> guest.path(scenario.device()))
+                .orElseGet(() -> domains.values().stream()
+                        .limit(1)
+                        .map(KernelDomain::step)
+                        .toList());
     }
 
     private List<DomainOutcome> outcomes() {
@@ -377,7 +405,13 @@ final class Stage {
 
     // Steps.
 
-    private void act(Step step) {
+    /**
+     * Does a step, of which the references were checked.
+     *
+     * @throws IllegalArgumentException when the step asks for what is not there now
+     * @throws IommuException when the system refuses
+     */
+    public void act(Step step) {
         switch (step.verb()) {
             case STORE -> store(step);
             case LOAD -> load(step);
@@ -463,7 +497,9 @@ final class Stage {
             }
             case CLOSE -> userOf(step.argument(0)).close(device(step.argument(0)));
             case KVM_ADD -> userOf(step.argument(0)).tellKvm(device(step.argument(0)));
+            case KVM_ADD_FIRST -> guest(step.argument(1)).tellKvmFirst(device(step.argument(0)));
             case KVM_DEL -> userOf(step.argument(0)).untellKvm(device(step.argument(0)));
+            case QUIRK_OFF -> turnQuirkOff(step);
             case END -> {
                 guest(step.argument(0)).close();
                 guests.remove(step.argument(0));
@@ -486,12 +522,43 @@ final class Stage {
         }
     }
 
-    private GuestCpu vcpu(String name) {
+    private void turnQuirkOff(Step step) {
+        KvmQuirk quirk = KvmQuirk.valueOf(step.argument(0));
+        try {
+            guest(step.argument(1)).vm().disableQuirk(quirk);
+        } catch (IommuException e) {
+            throw new NotApplicableException(
+                    NotApplicable.RELEASE_LACKS,
+                    "KVM of Linux " + scenario.release() + " has no quirk " + quirk + " on these CPUs");
+        }
+        scenario.note("the VMM turns quirk " + quirk + " off");
+    }
+
+    /** Returns a vCPU by its name in the page. */
+    public GuestCpu vcpu(String name) {
         return present(vcpus, name);
     }
 
-    private Endpoint endpoint(String device) {
+    /** Returns a device by its name in the page. */
+    public Endpoint endpoint(String device) {
         return machine.endpoint(device(device));
+    }
+
+    /** Returns a virtual machine by its name in the page. */
+    public AssignedGuest virtualMachine(String name) {
+        return guest(name);
+    }
+
+    /** Returns where a page of memory is. */
+    public Place place(String memory) {
+        return present(places, memory);
+    }
+
+    /** Returns whether somebody uses a device now: a virtual machine, a driver of the kernel's, or a domain. */
+    public boolean isUsed(String device) {
+        return users.containsKey(device)
+                || (page.actors().get(device) instanceof Actor.Device its
+                        && (its.driver() == Actor.Driver.KERNEL || its.in() != null));
     }
 
     private boolean noSnoop(Step step) {
@@ -574,7 +641,9 @@ final class Stage {
         Actor actor = page.actors().get(step.actor());
         int cpu = actor instanceof Actor.Host host
                 ? host.cpu()
-                : actor instanceof Actor.HostProcess process ? process.cpu() : -1;
+                : actor instanceof Actor.HostProcess process
+                        ? process.cpu()
+                        : step.actor().equals(VMM) ? VMM_CPU : -1;
         if (cpu < 0) {
             throw new IllegalArgumentException("'" + step.actor() + "' is not there any more");
         }

@@ -17,8 +17,13 @@ public record Step(String actor, Verb verb, List<String> arguments, int line) {
         arguments = List.copyOf(arguments);
     }
 
+    /** Returns what the actor does, as a page says it. */
+    public String words() {
+        return verb.words(arguments);
+    }
+
     /** Returns an argument. */
-    String argument(int index) {
+    public String argument(int index) {
         return arguments.get(index);
     }
 }

@@ -10,6 +10,7 @@ import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import org.iommu4j.kvm.KvmQuirk;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.workbench.page.Actor.Kind;
 
@@ -20,11 +21,11 @@ import org.iommu4j.workbench.page.Actor.Kind;
  */
 public enum Verb {
     /** Stores a word at the beginning of a page of memory. */
-    STORE("store MEMORY = VALUE", Kind.VCPU, Kind.HOST, Kind.PROCESS),
+    STORE("store MEMORY = VALUE", Kind.VCPU, Kind.HOST, Kind.PROCESS, Kind.VMM),
     /** Loads it. */
-    LOAD("load MEMORY", Kind.VCPU, Kind.HOST, Kind.PROCESS),
+    LOAD("load MEMORY", Kind.VCPU, Kind.HOST, Kind.PROCESS, Kind.VMM),
     /** Flushes its line; the kernel's fences around it included. */
-    CLFLUSH("clflush MEMORY", Kind.VCPU, Kind.HOST, Kind.PROCESS),
+    CLFLUSH("clflush MEMORY", Kind.VCPU, Kind.HOST, Kind.PROCESS, Kind.VMM),
     /** Writes back and invalidates caches. */
     WBINVD("wbinvd", Kind.VCPU, Kind.HOST),
     /** The first step of a guest's WBINVD: caches are flushed. Until the second one only the scheduler acts on it. */
@@ -81,8 +82,12 @@ public enum Verb {
     CLOSE("close DEVICE", Kind.VMM),
     /** Adds its file to KVM. */
     KVM_ADD("kvm add DEVICE", Kind.VMM),
+    /** Adds the file of a device's group to KVM before anything else is done with it. */
+    KVM_ADD_FIRST("kvm add DEVICE to VM first", Kind.VMM),
     /** Deletes its file from KVM. */
     KVM_DEL("kvm del DEVICE", Kind.VMM),
+    /** Turns a quirk of KVM off, for good. */
+    QUIRK_OFF("turn quirk QUIRK of VM off", Kind.VMM),
     /** Ends a virtual machine. */
     END("end VM", Kind.VMM),
     /** A vCPU leaves the guest for the VMM and enters it again. */
@@ -135,11 +140,12 @@ public enum Verb {
     enum Hole {
         MEMORY(NAME),
         VALUE(Verb.VALUE),
-        TYPE(types()),
+        TYPE(names(MemoryType.values())),
         DEVICE(NAME),
         SWITCH("on|off"),
         ACTOR(NAME),
         VM(NAME),
+        QUIRK(names(KvmQuirk.values())),
         HWPT(NAME),
         VCPU(NAME),
         CPU("cpu[0-9]{1,2}");
@@ -150,8 +156,8 @@ public enum Verb {
             this.pattern = pattern;
         }
 
-        private static String types() {
-            return Arrays.stream(MemoryType.values()).map(MemoryType::name).collect(Collectors.joining("|"));
+        private static String names(Enum<?>... values) {
+            return Arrays.stream(values).map(Enum::name).collect(Collectors.joining("|"));
         }
 
         static Optional<Hole> of(String word) {
@@ -192,6 +198,17 @@ public enum Verb {
             arguments[i] = matcher.group(i + 1);
         }
         return Optional.of(List.of(arguments));
+    }
+
+    /** Returns the form with words for those in capitals. */
+    String words(List<String> arguments) {
+        StringBuilder words = new StringBuilder();
+        int next = 0;
+        for (String word : form.split(" ", -1)) {
+            words.append(words.length() == 0 ? "" : " ");
+            words.append(Hole.of(word).isPresent() ? arguments.get(next++) : word);
+        }
+        return words.toString();
     }
 
     /** Returns the forms that a kind of actor knows, for messages. */

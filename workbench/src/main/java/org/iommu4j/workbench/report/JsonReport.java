@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.report;
 
+import java.util.List;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.device.DeviceId;
+import org.iommu4j.release.RuleSheet;
 import org.iommu4j.sim.verdict.StaleRead;
 import org.iommu4j.workbench.output.Json;
 import org.iommu4j.workbench.scenario.Decision;
+import org.iommu4j.workbench.scenario.DecisionStep;
 import org.iommu4j.workbench.scenario.DomainOutcome;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.jspecify.annotations.Nullable;
@@ -41,6 +44,7 @@ public final class JsonReport {
         node.put("errno", text(outcome.errno()));
         node.put("refusal", outcome.refusal());
         node.set("decision", decision(outcome.decision()));
+        node.set("path", path(outcome.path()));
         ArrayNode domains = node.putArray("domains");
         for (DomainOutcome domain : outcome.domains()) {
             ObjectNode entry = domains.addObject();
@@ -78,6 +82,33 @@ public final class JsonReport {
                 .put("kvmNoncoherentDma", decision.kvmNoncoherentDma())
                 .put("wbinvd", text(decision.wbinvd()))
                 .put("guestMemoryType", text(decision.guestMemoryType()));
+    }
+
+    private static ArrayNode path(List<DecisionStep> path) {
+        ArrayNode steps = JsonNodeFactory.instance.arrayNode();
+        for (DecisionStep step : path) {
+            ObjectNode node = steps.addObject().put("question", step.question()).put("answer", step.answer());
+            ArrayNode functions = node.putArray("functions");
+            step.functions().forEach(functions::add);
+            ArrayNode rules = node.putArray("rules");
+            for (RuleSheet.Row rule : step.rules()) {
+                ObjectNode its = rules.addObject()
+                        .put("module", rule.module())
+                        .put("name", rule.name())
+                        .put("sentence", rule.sentence());
+                ArrayNode values = its.putArray("values");
+                for (RuleSheet.Value value : rule.periods()) {
+                    ArrayNode commits = values.addObject()
+                            .put("since", value.from())
+                            .put("value", value.value())
+                            .put("words", value.words())
+                            .put("evidence", value.evidence().name())
+                            .putArray("commits");
+                    value.commits().forEach(commits::add);
+                }
+            }
+        }
+        return steps;
     }
 
     private static @Nullable String text(@Nullable Object value) {

@@ -9,16 +9,16 @@ import java.util.Locale;
 import org.iommu4j.audit.Markup;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.device.DeviceId;
+import org.iommu4j.release.RuleSheet;
 import org.iommu4j.sim.verdict.Blame;
 import org.iommu4j.sim.verdict.StaleRead;
 import org.iommu4j.workbench.output.HtmlPage;
 import org.iommu4j.workbench.report.WordStory.Row;
 import org.iommu4j.workbench.report.WordStory.Shown;
-import org.iommu4j.workbench.scenario.Decision;
+import org.iommu4j.workbench.scenario.DecisionStep;
 import org.iommu4j.workbench.scenario.DomainOutcome;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.scenario.TimelineEntry;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Prints an outcome as one HTML file: what happened in two sentences, a picture of each word that devices used, the
@@ -31,7 +31,7 @@ public final class RunHtml {
             .about{color:#57606a;margin:0 0 1rem}.legend{display:flex;flex-wrap:wrap;gap:.3rem 1.4rem;margin:.3rem 0;
             font-size:.92em;list-style:none;padding:0}.legend svg{vertical-align:-3px;margin-right:.4rem}
             .sentence{font-size:1.1rem;margin:.2rem 0 .8rem}.scroll{overflow-x:auto}
-            .states td{font-size:.92em}.n{text-align:right;white-space:nowrap}
+            .step .source{font-family:ui-monospace,monospace;overflow-wrap:anywhere}
             @media(prefers-color-scheme:dark){.NOT_APPLICABLE,.about{color:#9aa4af}}
             @media print{body{margin:0;max-width:none}}
             """;
@@ -151,51 +151,41 @@ public final class RunHtml {
 
     // ---- decisions -----------------------------------------------------------------------------------------------
 
-    private record Step(String answer, String what, String source) {}
-
     private void decisions() {
-        List<Step> steps = new ArrayList<>();
-        Decision decision = outcome.decision();
-        if (decision != null) {
-            steps.add(new Step(
-                    decision.enforceCacheCoherency()
-                            .name()
-                            .toLowerCase(Locale.ROOT)
-                            .replace('_', ' '),
-                    "blocking no-snoop in the device's domain",
-                    "enforce_cache_coherency"));
-            step(steps, decision.dmaCcIommu(), "1", "0", "answer about the container", "VFIO_DMA_CC_IOMMU");
-            step(steps, decision.kvmNoncoherentDma(), "yes", "no", "KVM counts non-coherent DMA", "kvm-vfio");
-            if (decision.wbinvd() != null) {
-                steps.add(
-                        new Step(decision.wbinvd().toString().toLowerCase(Locale.ROOT), "a guest's WBINVD is", "KVM"));
-            }
-            if (decision.guestMemoryType() != null) {
-                steps.add(new Step(decision.guestMemoryType().toString(), "memory type of guest RAM", "KVM"));
-            }
-        }
-        if (steps.isEmpty()) {
+        if (outcome.path().isEmpty()) {
             return;
         }
-        html.append(element("h2", "", "What was decided about the device")).append("\n<div class=\"path\">");
+        html.append(element("h2", "", "How it was decided")).append("\n<div class=\"path\">");
         String arrow = "";
-        for (Step step : steps) {
+        for (DecisionStep step : outcome.path()) {
             html.append(arrow)
                     .append("<div class=\"step\">")
-                    .append(Markup.escape(step.what()))
-                    .append(element("b", "", step.answer()))
-                    .append(element("div", "source", step.source()))
-                    .append("</div>");
+                    .append(Markup.escape(step.question()))
+                    .append(element("b", "", step.answer()));
+            step.functions().forEach(function -> html.append(element("div", "source", function)));
+            html.append("</div>");
             arrow = "<span class=\"arrow\" aria-hidden=\"true\">&rarr;</span>";
         }
         html.append("</div>\n");
+        if (outcome.path().stream().anyMatch(step -> !step.rules().isEmpty())) {
+            header("The rules of Linux " + outcome.linux(), "decision", "rule", "since", "value", "evidence");
+            for (DecisionStep step : outcome.path()) {
+                for (RuleSheet.Row rule : step.rules()) {
+                    rule.periods().forEach(value -> rule(step, rule, value));
+                }
+            }
+            end();
+        }
     }
 
-    private static void step(
-            List<Step> steps, @Nullable Boolean answer, String yes, String no, String what, String source) {
-        if (answer != null) {
-            steps.add(new Step(answer ? yes : no, what, source));
-        }
+    private void rule(DecisionStep step, RuleSheet.Row rule, RuleSheet.Value value) {
+        String evidence = value.evidence().name().toLowerCase(Locale.ROOT);
+        row(
+                step.question(),
+                rule.module() + "." + rule.name(),
+                value.from(),
+                value.value() + (value.words().isEmpty() ? "" : ", " + value.words()),
+                value.commits().isEmpty() ? evidence : evidence + ": " + String.join(", ", value.commits()));
     }
 
     // ---- tables --------------------------------------------------------------------------------------------------

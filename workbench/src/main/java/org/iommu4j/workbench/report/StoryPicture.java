@@ -55,7 +55,7 @@ public final class StoryPicture {
             """;
 
     private static final int NUMBERS = 76;
-    private static final int LANE = 176;
+    private static final int LANE = 184;
     private static final int HEADER = 34;
     private static final int ROW = 34;
 
@@ -216,7 +216,8 @@ public final class StoryPicture {
         String style = file ? "<style>\n" + STYLE + "</style>\n" : "";
         return "<svg class=\"story\"" + (file ? " xmlns=\"http://www.w3.org/2000/svg\"" : "")
                 + " role=\"img\" viewBox=\"0 0 " + width + " " + bottom + "\" width=\"" + width + "\" height=\""
-                + bottom + "\" aria-labelledby=\"" + id + "-title " + id + "-desc\">\n<title id=\"" + id + "-title\">"
+                + bottom + "\" style=\"min-width:" + width * 7 / 10 + "px\" aria-labelledby=\"" + id + "-title " + id
+                + "-desc\">\n<title id=\"" + id + "-title\">"
                 + Markup.escape(sentence) + "</title>\n<desc id=\"" + id + "-desc\">" + Markup.escape(description())
                 + "</desc>\n" + style + body + "</svg>\n";
     }

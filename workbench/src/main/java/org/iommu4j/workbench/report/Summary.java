@@ -99,6 +99,9 @@ final class Summary {
 
     /** Who had to flush, who asked, and what was done. */
     private static String duty(Outcome outcome, WordStory story, WrongRead wrong) {
+        if (wrong.write() < 0) {
+            return "That value was written before the case began.";
+        }
         WordStory.Row write = story.rows().get(wrong.write());
         if (event(outcome, write).has(Trace.UC_WISHED) && !event(outcome, write).has(Trace.UNCACHEABLE)) {
             return "The guest had mapped it uncached; the host let it be cached at " + write.last() + ".";

@@ -2,11 +2,14 @@
 package org.iommu4j.workbench.report;
 
 import java.util.List;
+import java.util.Locale;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.device.DeviceId;
 import org.iommu4j.host.Printable;
+import org.iommu4j.release.RuleSheet;
 import org.iommu4j.sim.verdict.StaleRead;
 import org.iommu4j.workbench.scenario.Decision;
+import org.iommu4j.workbench.scenario.DecisionStep;
 import org.iommu4j.workbench.scenario.DomainOutcome;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.scenario.TimelineEntry;
@@ -68,6 +71,7 @@ public final class TextReport {
                 "no-snoop requests",
                 outcome.noSnoopSent() + " sent, " + outcome.noSnoopBlocked() + " blocked, " + outcome.noSnoopPassed()
                         + " went past the caches");
+        path(text, outcome.path());
         timeline(text, outcome.timeline());
         staleReads(text, outcome.staleReads());
         return text.toString();
@@ -94,6 +98,34 @@ public final class TextReport {
         line(text, "KVM non-coherent DMA", noncoherent == null ? null : noncoherent ? "yes" : "no");
         line(text, "guest's WBINVD", decision.wbinvd());
         line(text, "guest memory type", decision.guestMemoryType());
+    }
+
+    /** Each decision with Linux's function, then the rules that this release has for it. */
+    private void path(StringBuilder text, List<DecisionStep> path) {
+        if (path.isEmpty()) {
+            return;
+        }
+        text.append("\n  how it was decided\n");
+        for (DecisionStep step : path) {
+            String functions = String.join(", ", step.functions());
+            sentence(
+                    text,
+                    "    ",
+                    step.question() + ": " + step.answer() + (functions.isEmpty() ? "" : "; " + functions));
+            for (RuleSheet.Row rule : step.rules()) {
+                for (RuleSheet.Value value : rule.periods()) {
+                    sentence(text, "      ", rule(rule, value));
+                }
+            }
+        }
+    }
+
+    private static String rule(RuleSheet.Row rule, RuleSheet.Value value) {
+        String commits = String.join(", ", value.commits());
+        return "rule " + rule.module() + "." + rule.name() + " since " + value.from() + ": " + value.value()
+                + (value.words().isEmpty() ? "" : ", " + value.words())
+                + " (" + value.evidence().name().toLowerCase(Locale.ROOT)
+                + (commits.isEmpty() ? "" : "; " + commits) + ")";
     }
 
     private void line(StringBuilder text, String label, @Nullable Object value) {

@@ -99,7 +99,7 @@ final class WordStory {
      *
      * @param read the verdict's
      * @param row the row of the read
-     * @param write the row of the last write
+     * @param write the row of the last write, -1 for one before the case
      * @param holders where the last write's value was
      * @param source where the value that was seen came from
      * @param lostAt the row in which the last copy of it went, -1 while there is one
@@ -118,6 +118,7 @@ final class WordStory {
 
     private final long word;
     private final List<TimelineEntry> entries;
+    private final List<TracedEvent> earlier;
     private final List<StaleRead> staleReads;
     private final List<Row> rows = new ArrayList<>();
     private final List<Stay> stays = new ArrayList<>();
@@ -141,6 +142,7 @@ final class WordStory {
     private WordStory(Outcome outcome, long word) {
         this.word = word;
         entries = outcome.timeline();
+        earlier = outcome.earlier();
         staleReads = outcome.staleReads().stream()
                 .filter(read -> (read.address() & -8L) == word)
                 .toList();
@@ -229,6 +231,7 @@ final class WordStory {
 
     private void replay() {
         copies.put(Place.MEMORY, FIRST);
+        earlier.stream().filter(this::isAboutLine).forEach(this::before);
         follow(-1);
         List<TimelineEntry> shown =
                 entries.stream().filter(entry -> isShown(entry.event())).toList();
@@ -256,11 +259,41 @@ final class WordStory {
         open.values().forEach(stay -> stays.add(until(stay, rows.size())));
         open.clear();
         stays.sort(Comparator.comparing(Stay::place).thenComparing(Stay::from));
+        rows.replaceAll(this::withoutEmptyCaches);
         rows.forEach(row -> row.moves().forEach(move -> {
             places.add(move.from());
             places.add(move.to());
         }));
         stays.forEach(stay -> places.add(stay.place()));
+    }
+
+    /** Replays what happened before the case, without rows. */
+    private void before(TracedEvent event) {
+        Place cache = Place.cache(event.source());
+        switch (event.kind()) {
+            case FILL -> fill(cache, event.word(word));
+            case WRITE_BACK -> writeBack(cache, event.word(word));
+            case EVICT, INVALIDATE -> leave(cache);
+            case STORE, DMA_WRITE, UNIT_WRITE -> {
+                boolean cached =
+                        event.kind() == TraceKind.STORE && !event.has(Trace.UNCACHEABLE) && copies.containsKey(cache);
+                if (isAboutWord(event) && !event.has(Trace.FAULT)) {
+                    written(event, cached ? cache : Place.MEMORY);
+                }
+            }
+            default -> {
+                // Reads change nothing.
+            }
+        }
+    }
+
+    /** Leaves out flushes of caches that never have the line, unless there is no other in the row. */
+    private Row withoutEmptyCaches(Row row) {
+        List<Move> useful = row.moves().stream()
+                .filter(move -> move.way() != Way.FLUSH
+                        || stays.stream().anyMatch(stay -> stay.place().equals(move.to())))
+                .toList();
+        return useful.isEmpty() ? row : new Row(row.first(), row.last(), row.words(), useful, row.copies(), row.kind());
     }
 
     /** Leaves out what comes after the last event of the line, where nothing is wrong at the end. */
@@ -322,7 +355,12 @@ final class WordStory {
     }
 
     private void written(TimelineEntry entry, Place place) {
-        TracedEvent event = entry.event();
+        written(entry.event(), place);
+        lastWrite = rows.size();
+        lastWriter = entry.who();
+    }
+
+    private void written(TracedEvent event, Place place) {
         long value = event.value();
         if (!isWhole(event)) {
             long before = copies.getOrDefault(place, FIRST).value();
@@ -331,8 +369,6 @@ final class WordStory {
             value = (before & ~half) | (value << shift & half);
         }
         newest++;
-        lastWrite = rows.size();
-        lastWriter = entry.who();
         lostAt = -1;
         loser = null;
         copies.put(place, new Copy(value, newest));
@@ -377,15 +413,19 @@ final class WordStory {
                 return leaves ? at + 1 : at;
             }
             default -> {
-                Copy gone = copies.remove(cache);
-                if (gone != null) {
-                    moving.add(gone);
-                    if (gone.version() == newest) {
-                        loser = cache;
-                    }
-                }
+                leave(cache);
                 row(entry.at(), entry, "drops it", List.of(new Move(cache, cache, Way.PLAIN)));
                 return at;
+            }
+        }
+    }
+
+    private void leave(Place cache) {
+        Copy gone = copies.remove(cache);
+        if (gone != null) {
+            moving.add(gone);
+            if (gone.version() == newest) {
+                loser = cache;
             }
         }
     }
@@ -542,7 +582,7 @@ final class WordStory {
             moves.add(new Move(actor, actor, Way.FLUSH));
         }
         flushes.add(new Flush(rows.size(), first.at(), first.who(), byGuest, caches));
-        row(first.at(), last, caches.isEmpty() ? "WBINVD: nothing is flushed" : "WBINVD", moves);
+        row(first.at(), last, caches.isEmpty() ? "WBINVD, no effect" : "WBINVD", moves);
     }
 
     private void flushLine(TimelineEntry entry) {

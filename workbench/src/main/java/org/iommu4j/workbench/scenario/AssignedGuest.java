@@ -2,8 +2,11 @@
 package org.iommu4j.workbench.scenario;
 
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Optional;
+import java.util.Map;
+import org.iommu4j.DecisionSource;
+import org.iommu4j.IommuDomain;
 import org.iommu4j.kvm.KvmVfioDevice;
 import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.pci.ConfigSpace;
@@ -32,6 +35,9 @@ public final class AssignedGuest implements AutoCloseable {
     private final List<GuestCpu> cpus = new ArrayList<>();
     private final List<PciAddress> devices = new ArrayList<>();
 
+    /** What KVM was told when a device's file was added. */
+    private final Map<PciAddress, DecisionStep.Made> told = new LinkedHashMap<>();
+
     /**
      * Assigns a device to a new virtual machine as a VMM does: VFIO decides, and the group is added to KVM.
      *
@@ -45,7 +51,7 @@ public final class AssignedGuest implements AutoCloseable {
         guest.createCpu(
                 (before == 0 ? "" : owner.name() + ".") + "vcpu0",
                 1 % scenario.processors().size());
-        scenario.decides(() -> guest.decision(scenario.device()), guest::domains);
+        scenario.decides(() -> guest.decision(scenario.device()), () -> guest.path(scenario.device()), guest::domains);
         guest.tellKvm(address);
         guest.open(address);
         return guest;
@@ -136,15 +142,28 @@ public final class AssignedGuest implements AutoCloseable {
     public void tellKvm(PciAddress device) {
         assignment.file(device).filter(scenario.wiring()::addsToKvm).ifPresent(file -> {
             kvmVfio.addFile(file);
+            told.put(
+                    device,
+                    new DecisionStep.Made(
+                            "what KVM was told of " + name(file, device),
+                            file.enforcedCoherent() ? "coherent" : "not coherent",
+                            file.coherencySources()));
             scenario.note(name(file, device) + " is added to KVM: "
                     + (file.enforcedCoherent() ? "coherent" : "not coherent, WBINVD will be executed"));
         });
+    }
+
+    /** Adds the file of a device's group to KVM before its DMA is translated. */
+    public void tellKvmFirst(PciAddress device) {
+        assignment.openFile(device);
+        tellKvm(device);
     }
 
     /** Deletes a device's file from KVM. */
     public void untellKvm(PciAddress device) {
         assignment.file(device).ifPresent(file -> {
             kvmVfio.deleteFile(file);
+            told.remove(device);
             scenario.note(name(file, device) + " is deleted from KVM, for which DMA is now "
                     + (vm.noncoherentDma() ? "not coherent" : "coherent"));
         });
@@ -265,11 +284,66 @@ public final class AssignedGuest implements AutoCloseable {
 
     /** Returns what was decided about a device and this virtual machine. */
     public Decision decision(PciAddress device) {
-        Optional<Enforcement> enforcement = domains().stream()
+        return Decision.of(enforcement(device), assignment.dmaCc(), vm);
+    }
+
+    private Enforcement enforcement(PciAddress device) {
+        return domains().stream()
                 .filter(domain -> domain.devices().contains(device))
                 .map(DomainOutcome::enforceCacheCoherency)
-                .findFirst();
-        return Decision.of(enforcement.orElse(Enforcement.NOT_ASKED), assignment.dmaCc(), vm);
+                .findFirst()
+                .orElse(Enforcement.NOT_ASKED);
+    }
+
+    /** Returns how it was decided: from the device's domain to the guest's memory. */
+    public List<DecisionStep.Made> path(PciAddress device) {
+        List<DecisionStep.Made> path = new ArrayList<>();
+        path.add(new DecisionStep.Made(
+                "enforce_cache_coherency", enforcement(device).name(), enforcementSources(device)));
+        Boolean dmaCc = assignment.dmaCc();
+        if (dmaCc != null) {
+            path.add(new DecisionStep.Made(
+                    "VFIO_DMA_CC_IOMMU",
+                    dmaCc ? "1" : "0",
+                    assignment.dmaCcSource().stream().toList()));
+        }
+        path.addAll(told.values());
+        path.add(new DecisionStep.Made(
+                "non-coherent DMA registered with KVM",
+                Integer.toString(vm.noncoherentDmaCount()),
+                List.of(kvmVfio.coherencySource())));
+        if (vm.registrations() > 0) {
+            path.add(new DecisionStep.Made(
+                    "entries of touched pages when that changed",
+                    vm.dropsEntriesWhenCoherencyChanges() ? "dropped" : "kept",
+                    List.of(vm.entriesSource())));
+        }
+        path.add(new DecisionStep.Made(
+                "guest's WBINVD", vm.needEmulateWbinvd() ? "EXECUTED" : "NOP", List.of(vm.wbinvdSource())));
+        path.add(new DecisionStep.Made(
+                "guest memory type", vm.guestMemoryType().toString(), List.of(vm.memoryTypeSource())));
+        return path;
+    }
+
+    /** A domain that was not asked says nothing of itself, but where its driver blocks no-snoop unasked. */
+    private List<DecisionSource> enforcementSources(PciAddress device) {
+        List<DecisionSource> sources = new ArrayList<>();
+        boolean attached = devices.contains(device);
+        IommuDomain domain = attached ? scenario.groupOf(device).domain() : null;
+        boolean asked = domain != null && domain.cacheCoherencyEnforcement().isPresent();
+        if (asked && enforcement(device) == Enforcement.NOT_ASKED) {
+            assignment.askedBy().ifPresent(asker -> {
+                sources.add(asker);
+                scenario.iommuDevice(device)
+                        .iommu()
+                        .enforcementCapabilitySource()
+                        .ifPresent(sources::add);
+            });
+        } else if (domain != null) {
+            domain.enforcementSource().ifPresent(sources::add);
+            assignment.askedBy().ifPresent(sources::add);
+        }
+        return sources;
     }
 
     /** Returns the domains of its devices. */

@@ -3,6 +3,7 @@ package org.iommu4j.workbench.scenario;
 
 import java.util.List;
 import java.util.Optional;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.vfio.VfioFile;
@@ -15,6 +16,11 @@ interface Assignment {
 
     /** Has a device's DMA translated. */
     void attach(PciAddress device);
+
+    /** Opens what is KVM's file of a device, before {@link #attach}. */
+    default void openFile(PciAddress device) {
+        throw new IllegalArgumentException("only a group's file is there before " + device + " is attached");
+    }
 
     /** Ends that. */
     void detach(PciAddress device);
@@ -44,6 +50,12 @@ interface Assignment {
     /** Returns VFIO_DMA_CC_IOMMU, null where there is no such question. */
     @Nullable
     Boolean dmaCc();
+
+    /** Returns where Linux decides about it; empty where there is no such question. */
+    Optional<DecisionSource> dmaCcSource();
+
+    /** Returns where Linux decides whether a domain is asked to block no-snoop; empty where nobody asks. */
+    Optional<DecisionSource> askedBy();
 
     /** Returns the domains that devices are in. */
     List<DomainOutcome> domains();

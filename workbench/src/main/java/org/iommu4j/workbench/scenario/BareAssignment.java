@@ -4,6 +4,7 @@ package org.iommu4j.workbench.scenario;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.Prot;
 import org.iommu4j.core.IommuMapper;
@@ -96,6 +97,16 @@ final class BareAssignment implements Assignment {
     @Override
     public @Nullable Boolean dmaCc() {
         return null;
+    }
+
+    @Override
+    public Optional<DecisionSource> dmaCcSource() {
+        return Optional.empty();
+    }
+
+    @Override
+    public Optional<DecisionSource> askedBy() {
+        return Optional.empty();
     }
 
     @Override

@@ -2,6 +2,7 @@
 package org.iommu4j.workbench.scenario;
 
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.TreeSet;
 import org.iommu4j.Errno;
@@ -12,6 +13,7 @@ import org.iommu4j.core.IommuCore;
 import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
+import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.MachineDescription;
@@ -30,6 +32,7 @@ public final class CaseRunner {
     private final MachineFactory machines;
     private final IommuVendors vendors;
     private final Wiring wiring;
+    private final Map<String, List<ReleaseRule<?>>> ruleModules;
 
     /** Makes a runner. */
     public CaseRunner(MachineFactory machines, IommuVendors vendors) {
@@ -41,6 +44,7 @@ public final class CaseRunner {
         this.machines = machines;
         this.vendors = vendors;
         this.wiring = wiring;
+        this.ruleModules = RuleModules.of(vendors);
     }
 
     /**
@@ -75,6 +79,18 @@ public final class CaseRunner {
         } catch (NotApplicableException e) {
             return Outcome.notApplicable(story.name(), story.about(), kernel.release(), description.name(), e);
         }
+    }
+
+    /**
+     * Makes a fresh machine with its drivers open, on which a case can be set up. Its trace is off.
+     *
+     * @throws IllegalArgumentException as {@link #run(Case, MachineDescription, Kernel, List)}
+     * @throws NotApplicableException when the machine or the release lacks what the case needs
+     */
+    public Scenario open(Case story, MachineDescription description, Kernel kernel) {
+        Machine machine = machines.create(description);
+        checkDrivers(machine, description, kernel.release());
+        return prepare(story, machine, description.name(), kernel, List.of());
     }
 
     private void checkDrivers(Machine machine, MachineDescription description, LinuxRelease release) {
@@ -138,7 +154,7 @@ public final class CaseRunner {
         return new Scenario(machine, core, kernel, device, second, wiring);
     }
 
-    private static Outcome judge(Case story, Scenario scenario, String machine) {
+    private Outcome judge(Case story, Scenario scenario, String machine) {
         NotApplicable reason = null;
         Errno errno = null;
         boolean refused = false;
@@ -188,12 +204,16 @@ public final class CaseRunner {
                 errno,
                 refusal,
                 scenario.decision(),
+                scenario.path().stream()
+                        .map(made -> DecisionStep.of(made, ruleModules, scenario.release()))
+                        .toList(),
                 scenario.domains(),
                 findings.noSnoopSent(),
                 findings.noSnoopBlocked(),
                 findings.noSnoopPassed(),
                 findings.staleReads(),
                 timeline.entries(),
+                timeline.earlier(),
                 null);
         return outcome.withUnexpected(story.unexpected(outcome, scenario).orElse(null));
     }

@@ -3,6 +3,8 @@ package org.iommu4j.workbench.scenario;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.ProcessMemory;
 import org.iommu4j.vfio.VfioExtension;
@@ -49,6 +51,16 @@ final class CompatAssignment extends GroupAssignment {
     @Override
     public Boolean dmaCc() {
         return iommufd.vfioContainer().checkExtension(VfioExtension.DMA_CC_IOMMU) == 1;
+    }
+
+    @Override
+    public Optional<DecisionSource> dmaCcSource() {
+        return Optional.of(iommufd.vfioContainer().coherencySource());
+    }
+
+    @Override
+    public Optional<DecisionSource> askedBy() {
+        return Optional.of(iommufd.enforcementSource());
     }
 
     @Override

@@ -22,6 +22,9 @@ abstract class GroupAssignment implements Assignment {
     /** A device's group; two devices of one group share it. */
     private final Map<PciAddress, VfioGroup> groups = new LinkedHashMap<>();
 
+    /** Groups that are in no container yet. */
+    private final Map<PciAddress, VfioGroup> openedEarly = new LinkedHashMap<>();
+
     private final Map<PciAddress, VfioDevice> opened = new LinkedHashMap<>();
 
     GroupAssignment(Scenario scenario) {
@@ -53,7 +56,8 @@ abstract class GroupAssignment implements Assignment {
                 return;
             }
         }
-        VfioGroup group = scenario.openGroup(device);
+        VfioGroup early = openedEarly.remove(device);
+        VfioGroup group = early == null ? scenario.openGroup(device) : early;
         group.setContainer(container());
         boolean first = groups.isEmpty();
         if (first) {
@@ -63,6 +67,11 @@ abstract class GroupAssignment implements Assignment {
         if (first) {
             mappings.forEach(each -> mapNow(each.iova, each.virtualAddress, each.bytes));
         }
+    }
+
+    @Override
+    public void openFile(PciAddress device) {
+        openedEarly.put(device, scenario.openGroup(device));
     }
 
     @Override
@@ -100,7 +109,7 @@ abstract class GroupAssignment implements Assignment {
     }
 
     private VfioGroup group(PciAddress device) {
-        VfioGroup group = groups.get(device);
+        VfioGroup group = groups.getOrDefault(device, openedEarly.get(device));
         if (group == null) {
             throw new IllegalArgumentException(device + " is not attached");
         }

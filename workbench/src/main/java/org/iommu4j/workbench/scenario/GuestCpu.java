@@ -24,6 +24,11 @@ public final class GuestCpu {
         this.label = label;
     }
 
+    /** Returns the vCPU itself, for those who record nothing. */
+    public Vcpu vcpu() {
+        return vcpu;
+    }
+
     /** Enters the guest, for the first time or again after an exit to the VMM. */
     public void enter() {
         entered = true;

@@ -5,6 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.ProcessMemory;
@@ -104,6 +105,16 @@ final class IommufdAssignment implements Assignment {
     @Override
     public @Nullable Boolean dmaCc() {
         return null;
+    }
+
+    @Override
+    public Optional<DecisionSource> dmaCcSource() {
+        return Optional.empty();
+    }
+
+    @Override
+    public Optional<DecisionSource> askedBy() {
+        return Optional.of(iommufd.enforcementSource());
     }
 
     @Override

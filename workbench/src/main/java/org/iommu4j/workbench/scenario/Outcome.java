@@ -23,12 +23,14 @@ import org.jspecify.annotations.Nullable;
  * @param errno the errno of a refusal by the system, null when there was none or the IOMMU refused a request
  * @param refusal the message of a refusal or of the reason, null when there is neither
  * @param decision the decisions about the case's device, null when there were none
+ * @param path how the decisions were made, in the order in which one led to the other; empty when there were none
  * @param domains the domains of the case's devices
  * @param noSnoopSent requests that carried no-snoop
  * @param noSnoopBlocked of these, how many were forced to be snooped
  * @param noSnoopPassed of these, how many went past the caches
  * @param staleReads reads that did not see the last write
  * @param timeline the events, in order
+ * @param earlier what happened to the same lines before the case began: where their first values come from
  * @param unexpected how the outcome differs from what the case expects, null when it does not or nothing is expected
  */
 public record Outcome(
@@ -43,18 +45,22 @@ public record Outcome(
         @Nullable Errno errno,
         @Nullable String refusal,
         @Nullable Decision decision,
+        List<DecisionStep> path,
         List<DomainOutcome> domains,
         int noSnoopSent,
         int noSnoopBlocked,
         int noSnoopPassed,
         List<StaleRead> staleReads,
         List<TimelineEntry> timeline,
+        List<TracedEvent> earlier,
         @Nullable String unexpected) {
     /** Copies the lists. */
     public Outcome {
+        path = List.copyOf(path);
         domains = List.copyOf(domains);
         staleReads = List.copyOf(staleReads);
         timeline = List.copyOf(timeline);
+        earlier = List.copyOf(earlier);
     }
 
     /**
@@ -78,9 +84,11 @@ public record Outcome(
                 why.getMessage(),
                 null,
                 List.of(),
+                List.of(),
                 0,
                 0,
                 0,
+                List.of(),
                 List.of(),
                 List.of(),
                 null);
@@ -100,12 +108,14 @@ public record Outcome(
                 errno,
                 refusal,
                 decision,
+                path,
                 domains,
                 noSnoopSent,
                 noSnoopBlocked,
                 noSnoopPassed,
                 staleReads,
                 timeline,
+                earlier,
                 difference);
     }
 

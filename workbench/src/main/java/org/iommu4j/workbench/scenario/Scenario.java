@@ -81,6 +81,7 @@ public final class Scenario {
     private final Set<DeviceId> notOnVfio = new TreeSet<>();
     private int guests;
     private @Nullable Supplier<Decision> decision;
+    private Supplier<List<DecisionStep.Made>> path = List::of;
     private Supplier<List<DomainOutcome>> domains = List::of;
 
     Scenario(
@@ -173,7 +174,8 @@ public final class Scenario {
 
     /** Makes a virtual machine whose memory is a VMM's. */
     VirtualMachine newMachine(UserProcess vmm) {
-        VirtualMachine vm = new VirtualMachine(vmm, processors, KvmOptions.DEFAULT.withRelease(release()));
+        VirtualMachine vm = new VirtualMachine(
+                vmm, processors, KvmOptions.DEFAULT.withRelease(release()).withCorrections(kernel.corrections()));
         vm.addMemory(0, GUEST_ADDRESS, GUEST_BYTES, VMM_ADDRESS);
         return vm;
     }
@@ -185,8 +187,12 @@ public final class Scenario {
     }
 
     /** Sets the source of the decisions, which is read when the case is over. */
-    public void decides(Supplier<Decision> newDecision, Supplier<List<DomainOutcome>> newDomains) {
+    public void decides(
+            Supplier<Decision> newDecision,
+            Supplier<List<DecisionStep.Made>> newPath,
+            Supplier<List<DomainOutcome>> newDomains) {
         decision = newDecision;
+        path = newPath;
         domains = newDomains;
     }
 
@@ -292,6 +298,10 @@ public final class Scenario {
     @Nullable
     Decision decision() {
         return decision == null ? null : decision.get();
+    }
+
+    List<DecisionStep.Made> path() {
+        return path.get();
     }
 
     List<DomainOutcome> domains() {

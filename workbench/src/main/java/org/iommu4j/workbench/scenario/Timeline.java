@@ -25,6 +25,7 @@ final class Timeline {
     /** The lines that devices read or wrote. */
     private final Set<Long> lines;
 
+    private final List<TracedEvent> earlier = new ArrayList<>();
     private final List<TimelineEntry> entries = new ArrayList<>();
     private final NavigableMap<Integer, Integer> numbers = new TreeMap<>();
 
@@ -35,6 +36,11 @@ final class Timeline {
     /** Makes the timeline of what was recorded so far, from an event on. */
     static Timeline of(Trace trace, int begin) {
         Timeline timeline = new Timeline(linesOfDma(trace, begin));
+        for (int event = 0; event < begin; event++) {
+            if (timeline.isShown(trace, event)) {
+                timeline.earlier.add(TracedEvent.of(trace, event));
+            }
+        }
         for (int event = begin; event < trace.size(); event++) {
             boolean concerned = timeline.isShown(trace, event);
             Lane lane = switch (trace.kind(event)) {
@@ -78,6 +84,11 @@ final class Timeline {
 
     private boolean isShown(Trace trace, int event) {
         return lines.contains(trace.address(event) / LINE);
+    }
+
+    /** Returns the events of the same lines before the case began, as drivers set up their tables. */
+    List<TracedEvent> earlier() {
+        return earlier;
     }
 
     /** Returns the entries, numbered from 1. */

@@ -3,6 +3,8 @@ package org.iommu4j.workbench.scenario;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.platform.ProcessMemory;
 import org.iommu4j.vfio.VfioContainer;
 import org.iommu4j.vfio.VfioExtension;
@@ -35,6 +37,16 @@ final class Type1Assignment extends GroupAssignment {
     @Override
     public Boolean dmaCc() {
         return container.checkExtension(VfioExtension.DMA_CC_IOMMU) == 1;
+    }
+
+    @Override
+    public Optional<DecisionSource> dmaCcSource() {
+        return Optional.of(container.coherencySource());
+    }
+
+    @Override
+    public Optional<DecisionSource> askedBy() {
+        return Optional.of(container.enforcementSource());
     }
 
     @Override

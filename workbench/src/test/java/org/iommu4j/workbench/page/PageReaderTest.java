@@ -120,4 +120,49 @@ class PageReaderTest {
                 GOOD.replace("gpu:   read buffer", "vcpu0: begin wbinvd\n  - vcpu0: wbinvd"), "11:12", "end wbinvd");
         assertRefused(GOOD.replace("gpu:   read buffer", "vcpu0: end wbinvd"), "10:12", "begin wbinvd");
     }
+
+    private static final String EXPLORED = """
+            case: my-exploration
+            about: something
+            actors:
+              vcpu0: {vm: guest, cpu: 1}
+              gpu:   {device: first, no-snoop: true}
+            memory:
+              buffer: {of: guest}
+            programs:
+              vcpu0: [store buffer = 0x1111, wbinvd, ring gpu]
+              gpu:   [await vcpu0, read buffer]
+            may:
+              scheduler: {move: vcpu0, at-most: 2}
+              hardware:  {prefetch: [buffer], prefetch-by: any cpu}
+              vmm:       [hot-add gpu to guest]
+            never: [stale read, stuck]
+            """;
+
+    @Test
+    void aPageMayHaveProgramsInPlaceOfSteps() {
+        Programs programs = read(EXPLORED).programs();
+        assertThat(programs).isNotNull();
+        assertThat(programs.byActor().get("gpu"))
+                .containsExactly(
+                        new Step("gpu", Verb.AWAIT, List.of("vcpu0"), 10),
+                        new Step("gpu", Verb.READ, List.of("buffer"), 10));
+        assertThat(programs.scheduler()).isEqualTo(new Programs.Scheduler(List.of("vcpu0"), List.of(), 2));
+        assertThat(programs.hardware())
+                .isEqualTo(new Programs.Hardware(List.of(), List.of("buffer"), Programs.PrefetchBy.ANY_CPU));
+        assertThat(programs.vmm()).extracting(Step::verb).containsExactly(Verb.HOT_ADD);
+        assertThat(programs.never()).containsExactly(Programs.Property.STALE_READ, Programs.Property.STUCK);
+    }
+
+    @Test
+    void aWrongExplorationIsRefusedWithTheAllowedWords() {
+        assertRefused(EXPLORED.replace("stuck]", "stuk]"), ":15:21:", "'stuk'", "stale read", "stuck");
+        assertRefused(EXPLORED.replace("any cpu", "any"), "running cpus, any cpu");
+        assertRefused(EXPLORED.replace("move: vcpu0", "move: gpu"), "'gpu' is not a vCPU", "known: vcpu0");
+        assertRefused(EXPLORED.replace("[buffer]", "[bufer]"), "no memory 'bufer'", "known: buffer");
+        assertRefused(EXPLORED.replace("wbinvd, ring", "begin wbinvd, ring"), "can't be a step of a program");
+        assertRefused(EXPLORED.replace("hot-add gpu to guest", "wbinvd"), "hot-add DEVICE to VM");
+        assertRefused(EXPLORED.replace("never: [stale read, stuck]", ""), "lacks 'never'");
+        assertRefused(GOOD + "may: {}\n", "'may' in a page without programs");
+    }
 }

@@ -137,12 +137,14 @@ class RunHtmlTest {
                 outcome.errno(),
                 null,
                 outcome.decision(),
+                outcome.path(),
                 outcome.domains(),
                 outcome.noSnoopSent(),
                 outcome.noSnoopBlocked(),
                 outcome.noSnoopPassed(),
                 outcome.staleReads(),
                 timeline,
+                outcome.earlier(),
                 text);
     }
 }
