@@ -30,7 +30,7 @@ public final class RunHtml {
             .CORRUPTED,.LEAKED{color:var(--bad)}.REFUSED{color:var(--open)}.NOT_APPLICABLE{color:#57606a}
             .about{color:#57606a;margin:0 0 1rem}.legend{display:flex;flex-wrap:wrap;gap:.3rem 1.4rem;margin:.3rem 0;
             font-size:.92em;list-style:none;padding:0}.legend svg{vertical-align:-3px;margin-right:.4rem}
-            .sentence{font-size:1.1rem;margin:.2rem 0 .8rem}.scroll{overflow-x:auto}
+            .story.sample{display:inline}.sentence{font-size:1.1rem;margin:.2rem 0 .8rem}.scroll{overflow-x:auto}
             .step .source{font-family:ui-monospace,monospace;overflow-wrap:anywhere}
             @media(prefers-color-scheme:dark){.NOT_APPLICABLE,.about{color:#9aa4af}}
             @media print{body{margin:0;max-width:none}}
@@ -123,7 +123,7 @@ public final class RunHtml {
         html.append("<ul class=\"legend\" aria-label=\"Legend\">");
         for (Freshness freshness : Freshness.values()) {
             html.append(
-                            "<li><svg class=\"story\" style=\"display:inline\" width=\"22\" height=\"16\" aria-hidden=\"true\">")
+                            "<li><svg class=\"story sample\" width=\"22\" height=\"16\" aria-hidden=\"true\">")
                     .append("<rect class=\"")
                     .append(freshness)
                     .append("\" x=\"2\" y=\"2\" width=\"18\" height=\"12\" rx=\"3\"/></svg>")
@@ -139,7 +139,7 @@ public final class RunHtml {
 
     private static void way(StringBuilder html, String style, String words) {
         html.append(
-                        "<li><svg class=\"story\" style=\"display:inline\" width=\"40\" height=\"16\" aria-hidden=\"true\">")
+                        "<li><svg class=\"story sample\" width=\"40\" height=\"16\" aria-hidden=\"true\">")
                 .append("<path class=\"way")
                 .append(style)
                 .append("\" d=\"M2 8H38\"/>")

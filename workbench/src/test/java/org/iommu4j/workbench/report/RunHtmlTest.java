@@ -101,7 +101,8 @@ class RunHtmlTest {
 
         assertThat(RunHtml.of(outcome))
                 .contains(
-                        "<td>10-11</td><td>vcpu0 stores 2222</td><td>2222 (newest, only cached)</td><td>1111 (old)</td>",
+                        "<td>10-11</td><td>vcpu0 stores 2222</td>"
+                                + "<td>2222 (newest, only cached)</td><td>1111 (old)</td>",
                         "<td>15</td><td>01:00.0 reads 1111, no-snoop</td>"
                                 + "<td>2222 (newest, only cached)</td><td>1111 (old)</td>");
     }

@@ -18,13 +18,14 @@ class SummaryTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "wbinvd-mask-hole|intel-nosc|At 15 the device 01:00.0 read 1111 and should have read 2222: that value was"
-                        + " still in the cache of cpu1. The guest had asked for a flush at 13; KVM flushed cpu2 only.",
-                "guest-forgets-flush|intel-nosc|At 7 the device 01:00.0 read 0 and should have read 1111: that value was"
-                        + " still in the cache of cpu1. The guest's driver asked for no flush between 6 and 7.",
-                "guest-no-snoop-unreported|intel-sc|At 7 the device 01:00.0 read 0 and should have read 1111: that value"
-                        + " was still in the cache of cpu1. The guest had asked for a flush at 6; KVM flushed nothing,"
-                        + " for it took all DMA for coherent.",
+                "wbinvd-mask-hole|intel-nosc|At 15 the device 01:00.0 read 1111 and should have read 2222: that value"
+                        + " was still in the cache of cpu1. The guest had asked for a flush at 13; KVM flushed cpu2"
+                        + " only.",
+                "guest-forgets-flush|intel-nosc|At 7 the device 01:00.0 read 0 and should have read 1111: that value"
+                        + " was still in the cache of cpu1. The guest's driver asked for no flush between 6 and 7.",
+                "guest-no-snoop-unreported|intel-sc|At 7 the device 01:00.0 read 0 and should have read 1111: that"
+                        + " value was still in the cache of cpu1. The guest had asked for a flush at 6; KVM flushed"
+                        + " nothing, for it took all DMA for coherent.",
                 "guest-uncached-unreported|intel-nosc|At 6 the device 01:00.0 read 0 and should have read 1111: that"
                         + " value was still in the cache of cpu1. The guest had mapped it uncached; the host let it be"
                         + " cached at 5.",
@@ -36,8 +37,8 @@ class SummaryTest {
                         + " nothing flushed it before the device wrote at 7.",
                 "guest-no-snoop|intel-sc|Each of the 3 reads saw the value last written. At 8 the device 01:00.0 read"
                         + " 1111 with no-snoop, which the IOMMU blocked: it was found in the cache of cpu1.",
-                "guest-no-snoop|intel-nosc|Each of the 3 reads saw the value last written. At 11 the device 01:00.0 read"
-                        + " 1111 past the caches, and the cache of cpu1 had put it into memory at 10.",
+                "guest-no-snoop|intel-nosc|Each of the 3 reads saw the value last written. At 11 the device 01:00.0"
+                        + " read 1111 past the caches, and the cache of cpu1 had put it into memory at 10.",
                 "mixed-group|intel-sc|The case can't be shown here: no other endpoint is in the group of 0000:01:00.0."
             })
     void theSentencesSayWhatTheEventsShow(String story, String machine, String expected) {
