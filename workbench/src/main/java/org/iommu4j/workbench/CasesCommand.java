@@ -12,6 +12,7 @@ import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.workbench.page.PageCase;
 import org.iommu4j.workbench.page.Pages;
 import org.iommu4j.workbench.report.CaseTable;
+import org.iommu4j.workbench.report.CasesHtml;
 import org.iommu4j.workbench.report.JsonReport;
 import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.Kernel;
@@ -33,6 +34,7 @@ import picocli.CommandLine.Spec;
             "",
             "Examples:",
             "  iommu4j cases --machine intel-nosc --all-releases",
+            "  iommu4j cases --all-releases --format html > cases.html",
             "  iommu4j cases my-cases --linux 6.1 --linux 6.12"
         })
 final class CasesCommand implements Callable<Integer> {
@@ -74,7 +76,7 @@ final class CasesCommand implements Callable<Integer> {
             names = "--format",
             paramLabel = "FORMAT",
             description = "One of: ${COMPLETION-CANDIDATES} (default: text).")
-    private OutputFormat format = OutputFormat.TEXT;
+    private CaseFormat format = CaseFormat.TEXT;
 
     @Override
     public Integer call() {
@@ -109,6 +111,7 @@ final class CasesCommand implements Callable<Integer> {
                 out.print(allReleases ? table.byReleases(outcomes) : table.of(outcomes));
             }
             case JSON -> out.println(JsonReport.of(outcomes));
+            case HTML -> out.print(CasesHtml.of(outcomes));
         }
         out.flush();
         return 0;

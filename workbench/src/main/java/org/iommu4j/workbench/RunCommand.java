@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench;
 
+import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -10,14 +12,18 @@ import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.host.HostEvidence;
+import org.iommu4j.host.InputException;
 import org.iommu4j.host.Printable;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.workbench.output.Terminal;
 import org.iommu4j.workbench.page.PageCase;
 import org.iommu4j.workbench.page.PageReader;
 import org.iommu4j.workbench.page.Pages;
 import org.iommu4j.workbench.report.JsonReport;
+import org.iommu4j.workbench.report.RunHtml;
 import org.iommu4j.workbench.report.TextReport;
+import org.iommu4j.workbench.report.TraceEvents;
 import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.Kernel;
 import org.iommu4j.workbench.scenario.NotApplicableException;
@@ -40,6 +46,7 @@ import picocli.CommandLine.Spec;
             "",
             "Examples:",
             "  iommu4j run guest-no-snoop --machine intel-sc",
+            "  iommu4j run wbinvd-mask-hole --format html > run.html",
             "  iommu4j run my-case.yaml --machine intel-mixed --linux 6.1",
             "  iommu4j run guest-no-snoop --host capture.tar --device 0000:02:00.0"
         })
@@ -89,7 +96,13 @@ final class RunCommand implements Callable<Integer> {
             names = "--format",
             paramLabel = "FORMAT",
             description = "One of: ${COMPLETION-CANDIDATES} (default: text).")
-    private OutputFormat format = OutputFormat.TEXT;
+    private CaseFormat format = CaseFormat.TEXT;
+
+    @Option(
+            names = "--trace",
+            paramLabel = "FILE",
+            description = "Also writes the run as trace events, which ui.perfetto.dev and chrome://tracing open.")
+    private @Nullable Path trace;
 
     /** Either a built-in machine or a captured host. */
     static final class MachineChoice {
@@ -118,14 +131,29 @@ final class RunCommand implements Callable<Integer> {
         Path host = choice.host;
         Outcome outcome =
                 host == null ? runBuiltIn(workbench, story, release) : runCaptured(workbench, story, release, host);
+        writeTrace(outcome);
         CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
         PrintWriter out = commandLine.getOut();
         switch (format) {
-            case TEXT -> out.print(new TextReport(commandLine.getColorScheme()).of(outcome));
+            case TEXT -> out.print(new TextReport(commandLine.getColorScheme(), Terminal.columns()).of(outcome));
             case JSON -> out.println(JsonReport.of(outcome));
+            case HTML -> out.print(RunHtml.of(outcome));
         }
         out.flush();
         return outcome.bad() ? Main.EXIT_BAD : 0;
+    }
+
+    private void writeTrace(Outcome outcome) {
+        Path file = trace;
+        if (file == null) {
+            return;
+        }
+        try {
+            Files.writeString(file, TraceEvents.of(outcome) + "\n");
+        } catch (IOException e) {
+            throw new InputException(
+                    file + ": can't be written (" + e.getClass().getSimpleName() + ")", e);
+        }
     }
 
     private Outcome runBuiltIn(Workbench workbench, Case story, LinuxRelease release) {

@@ -3,6 +3,7 @@ package org.iommu4j.workbench;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
@@ -42,6 +43,44 @@ class MainTest {
     void aCorruptedRunExitsWithOne() {
         assertThat(execute("run", "guest-forgets-flush")).isEqualTo(1);
         assertThat(out.toString()).contains("CORRUPTED, blame GUEST_DRIVER").contains("stale at");
+    }
+
+    @Test
+    void aRunIsAPageForABrowserWhoseExitCodeIsTheSame() {
+        assertThat(execute("run", "guest-forgets-flush", "--format", "html")).isEqualTo(1);
+        assertThat(out.toString())
+                .startsWith("<!doctype html>")
+                .contains("CORRUPTED by the guest&#39;s driver", "<svg");
+        assertThat(err.toString()).isEmpty();
+    }
+
+    @Test
+    void casesAreAPageForABrowser() {
+        assertThat(execute("cases", "--machine", "intel-nosc", "--format", "html"))
+                .isZero();
+        assertThat(out.toString()).startsWith("<!doctype html>").contains("<table class=\"matrix\">", "<svg");
+    }
+
+    @Test
+    void aRunIsAlsoWrittenAsTraceEvents(@TempDir Path directory) throws IOException {
+        Path file = directory.resolve("run.json");
+
+        assertThat(execute("run", "guest-no-snoop", "--trace", file.toString())).isZero();
+
+        assertThat(out.toString()).startsWith("guest-no-snoop on intel-nosc");
+        JsonNode json = JsonMapper.shared().readTree(Files.readString(file));
+        assertThat(json.at("/otherData/verdict").asString()).isEqualTo("COHERENT");
+        assertThat(json.get("traceEvents")).isNotEmpty();
+    }
+
+    @Test
+    void aTraceThatCantBeWrittenIsNamedInOneLine(@TempDir Path directory) {
+        Path file = directory.resolve("none/run.json");
+
+        assertThat(execute("run", "guest-no-snoop", "--trace", file.toString())).isEqualTo(2);
+
+        assertThat(err.toString().lines()).singleElement().asString().contains(file + ": can't be written");
+        assertThat(out.toString()).isEmpty();
     }
 
     @Test
@@ -143,7 +182,7 @@ class MainTest {
                 "run guest-no-snoop --linux 7.9.13",
                 "run guest-no-snoop --linux 5.14.0-503.el9.x86_64",
                 "cases --linux 5.14.0-503.el9.x86_64",
-                "run guest-no-snoop --format html",
+                "run guest-no-snoop --format csv",
                 "run guest-no-snoop --device 0000:77:00.0",
                 "run guest-no-snoop --device gpu",
                 "run guest-no-snoop --device 0000:00:01.0",

@@ -7,7 +7,7 @@ import java.util.Objects;
  * A read that did not see the last write before it.
  *
  * @param at the event's number in the trace
- * @param who the reader
+ * @param who the reader; {@code memory} for memory at the end
  * @param address physical address of the word
  * @param expected the value last written before
  * @param observed the value seen
@@ -22,5 +22,10 @@ public record StaleRead(
         Objects.requireNonNull(who, "who");
         Objects.requireNonNull(blame, "blame");
         Objects.requireNonNull(why, "why");
+    }
+
+    /** Returns whether memory itself is wrong at the end, and nobody read. */
+    public boolean ofMemory() {
+        return who.equals("memory");
     }
 }

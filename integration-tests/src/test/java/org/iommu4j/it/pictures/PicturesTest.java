@@ -10,7 +10,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 import javax.xml.parsers.ParserConfigurationException;
+import org.iommu4j.LinuxRelease;
 import org.iommu4j.it.Checkout;
+import org.iommu4j.workbench.Workbench;
+import org.iommu4j.workbench.report.StoryPicture;
+import org.iommu4j.workbench.scenario.Outcome;
 import org.junit.jupiter.api.Test;
 import org.xml.sax.SAXException;
 
@@ -126,6 +130,19 @@ class PicturesTest {
                         AMD,
                         "Mapping and unmapping: entries change by compare-and-set, frames by the allocator's own"
                                 + " rules. A device has no lock of its own; innermost is DomainIds."));
+    }
+
+    @Test
+    void aRunIsDrawnAsTheCommandDrawsIt() throws IOException {
+        Workbench workbench = Workbench.create();
+        Outcome outcome = workbench
+                .runner()
+                .run(
+                        workbench.caseNamed("wbinvd-mask-hole"),
+                        workbench.machines().named("intel-nosc"),
+                        LinuxRelease.NEWEST);
+
+        assertShows("run.svg", StoryPicture.file(outcome));
     }
 
     @Test

@@ -22,27 +22,10 @@ import org.iommu4j.host.CountedRemark;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.UnitDescription;
+import org.iommu4j.workbench.output.HtmlPage;
 
 /** Prints an audit as one HTML file, without scripts, fonts or pictures from elsewhere. */
 public final class AuditHtml {
-    private static final String STYLE = """
-            :root{--good:#137333;--bad:#b3261e;--open:#8a5a00;--line:#d7dbe0;--soft:#f5f6f8}
-            body{font:15px/1.45 system-ui,sans-serif;color:#1c2128;margin:2rem auto;max-width:76rem;padding:0 1.5rem}
-            h1{font-size:1.35rem;margin:0 0 .3rem}h2{font-size:1.05rem;margin:2rem 0 .5rem}
-            .verdict{border-left:6px solid;padding:.7rem 1rem;background:var(--soft);margin:0 0 1rem;font-weight:600}
-            .COHERENT{color:var(--good)}.NONCOHERENT{color:var(--bad)}.UNKNOWN{color:var(--open)}
-            dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem;margin:0}dt{color:#57606a}dd{margin:0}
-            table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;vertical-align:top}
-            th{color:#57606a;font-weight:600;border-bottom:2px solid var(--line)}td{border-bottom:1px solid var(--line)}
-            code,.a{font-family:ui-monospace,monospace;font-size:.92em;white-space:nowrap}
-            details{margin:0}summary{cursor:pointer}ul{margin:.3rem 0;padding-left:1.2rem}
-            .path{display:flex;flex-wrap:wrap;gap:.4rem;align-items:stretch}.step{border:1px solid var(--line);
-            border-radius:6px;padding:.4rem .7rem;background:var(--soft);max-width:15rem}.step b{display:block}
-            .arrow{align-self:center;color:#57606a}.source{color:#57606a;font-size:.85em}
-            @media(prefers-color-scheme:dark){body{background:#15181c;color:#e6e8eb}:root{--good:#57c278;--bad:#ff8a80;
-            --open:#e0b050;--line:#343a42;--soft:#1e2329}dt,th,.arrow,.source{color:#9aa4af}}
-            """;
-
     private final StringBuilder html = new StringBuilder();
 
     private AuditHtml() {}
@@ -53,12 +36,7 @@ public final class AuditHtml {
     }
 
     private String page(Audit audit) {
-        html.append("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">")
-                .append("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>")
-                .append(Markup.escape(audit.host()))
-                .append(" - iommu4j audit</title><style>\n")
-                .append(STYLE)
-                .append("</style></head><body>\n");
+        html.append(HtmlPage.begin(audit.host() + " - iommu4j audit", ""));
         html.append("<h1>").append(Markup.escape(Headline.subject(audit))).append("</h1>\n");
         html.append("<p class=\"verdict ")
                 .append(Headline.shade(audit))
@@ -85,7 +63,7 @@ public final class AuditHtml {
         }
         list("What can be done", Headline.hints(audit));
         list("Unknown or doubtful", Headline.warnings(audit));
-        return html.append("</body></html>\n").toString();
+        return html.append(HtmlPage.END).toString();
     }
 
     private void list(String title, List<String> sentences) {

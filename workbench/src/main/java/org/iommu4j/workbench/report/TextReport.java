@@ -20,32 +20,39 @@ import picocli.CommandLine.Help.ColorScheme;
 public final class TextReport {
     private static final int LABEL = 26;
 
-    /** The widest line of a sentence. */
-    private static final int WIDTH = 110;
+    /** Where the first lane begins. */
+    private static final int FIRST_LANE = 7;
+
+    /** Columns between the starts of two lanes, at the least. */
+    private static final int INDENT = 7;
 
     private final ColorScheme colors;
+    private final int width;
 
-    /** Makes a report in a terminal's colours. */
-    public TextReport(ColorScheme colors) {
+    /**
+     * Makes a report in a terminal's colours.
+     *
+     * @param width columns of a line; only a single word can be longer
+     */
+    public TextReport(ColorScheme colors, int width) {
         this.colors = colors;
+        this.width = width;
     }
 
     /** Returns the report. */
     public String of(Outcome outcome) {
         StringBuilder text = new StringBuilder();
-        text.append(outcome.caseName())
-                .append(" on ")
-                .append(Printable.line(outcome.machine()))
-                .append(outcome.vendor() == null ? "" : " (" + outcome.vendor() + ")")
-                .append(", Linux ")
-                .append(outcome.linux())
-                .append(": ")
-                .append(Paint.verdict(colors, outcome, headline(outcome)))
+        String title = outcome.caseName() + " on " + Printable.line(outcome.machine())
+                + (outcome.vendor() == null ? "" : " (" + outcome.vendor() + ")") + ", Linux " + outcome.linux() + ":";
+        String headline = headline(outcome);
+        text.append(title)
+                .append(title.length() + 1 + headline.length() > width ? "\n  " : " ")
+                .append(Paint.verdict(colors, outcome, headline))
                 .append('\n');
-        text.append("  ").append(Printable.line(outcome.about())).append('\n');
+        sentence(text, "  ", outcome.about());
         String refusal = outcome.refusal();
         if (refusal != null) {
-            sentence(text, "  ", Printable.line(refusal));
+            sentence(text, "  ", refusal);
         }
         String difference = outcome.unexpected();
         if (difference != null) {
@@ -80,7 +87,7 @@ public final class TextReport {
         return outcome.blame() == null ? outcome.verdict().name() : outcome.verdict() + ", blame " + outcome.blame();
     }
 
-    private static void decision(StringBuilder text, @Nullable Decision decision) {
+    private void decision(StringBuilder text, @Nullable Decision decision) {
         if (decision == null) {
             return;
         }
@@ -94,7 +101,7 @@ public final class TextReport {
     }
 
     /** Each decision with Linux's function, then the rules that this release has for it. */
-    private static void path(StringBuilder text, List<DecisionStep> path) {
+    private void path(StringBuilder text, List<DecisionStep> path) {
         if (path.isEmpty()) {
             return;
         }
@@ -121,39 +128,50 @@ public final class TextReport {
                 + (commits.isEmpty() ? "" : "; " + commits) + ")";
     }
 
-    private static void line(StringBuilder text, String label, @Nullable Object value) {
+    private void line(StringBuilder text, String label, @Nullable Object value) {
         if (value != null) {
-            text.append("  ")
-                    .append(label)
-                    .append(" ".repeat(LABEL - label.length()))
-                    .append(Printable.line(value.toString()))
-                    .append('\n');
+            sentence(text, "  " + label + " ".repeat(LABEL - label.length()), value.toString());
         }
     }
 
-    /** A lane each for CPUs, caches and devices; a lane is as wide as its widest event. */
-    private static void timeline(StringBuilder text, List<TimelineEntry> timeline) {
+    /**
+     * A lane each for CPUs, caches and devices. A row has one event, so lanes may overlap: where the terminal is
+     * narrow, a lane begins as far to the left as its widest event needs.
+     */
+    private void timeline(StringBuilder text, List<TimelineEntry> timeline) {
         if (timeline.isEmpty()) {
             return;
         }
         int cpu = width(timeline, TimelineEntry.Lane.CPU, "CPU");
         int cache = width(timeline, TimelineEntry.Lane.CACHE, "cache");
+        int device = width(timeline, TimelineEntry.Lane.DEVICE, "device");
+        int deviceLane = lane(FIRST_LANE + cpu + 2 + cache + 2, device, FIRST_LANE + 2 * INDENT);
+        int cacheLane = Math.min(
+                lane(FIRST_LANE + cpu + 2, cache, FIRST_LANE + INDENT),
+                Math.max(FIRST_LANE + INDENT, (FIRST_LANE + deviceLane) / 2));
         text.append('\n')
-                .append(String.format("  %3s  %-" + cpu + "s  %-" + cache + "s  %s%n", "at", "CPU", "cache", "device"));
+                .append("   at  ")
+                .append(pad("CPU", cacheLane - FIRST_LANE))
+                .append(pad("cache", deviceLane - cacheLane))
+                .append("device\n");
         for (TimelineEntry entry : timeline) {
-            if (entry.lane() == TimelineEntry.Lane.NOTE) {
-                sentence(text, String.format("  %3d  -- ", entry.at()), entry.text());
-                continue;
+            String number = String.format("  %3d  ", entry.at());
+            switch (entry.lane()) {
+                case NOTE -> sentence(text, number + "-- ", entry.text());
+                case CPU -> sentence(text, number, words(entry));
+                case CACHE -> sentence(text, pad(number, cacheLane), words(entry));
+                case DEVICE -> sentence(text, pad(number, deviceLane), words(entry));
             }
-            String words = words(entry);
-            String row = switch (entry.lane()) {
-                case CPU -> String.format("  %3d  %s", entry.at(), words);
-                case CACHE -> String.format("  %3d  %" + cpu + "s  %s", entry.at(), "", words);
-                case DEVICE -> String.format("  %3d  %" + cpu + "s  %" + cache + "s  %s", entry.at(), "", "", words);
-                case NOTE -> throw new IllegalStateException(entry.toString());
-            };
-            text.append(row).append('\n');
         }
+    }
+
+    /** Returns where a lane begins: where it would like to, or as far to the left as it needs. */
+    private int lane(int natural, int widest, int least) {
+        return Math.max(least, Math.min(natural, width - widest));
+    }
+
+    private static String pad(String text, int width) {
+        return text + " ".repeat(Math.max(0, width - text.length()));
     }
 
     private static int width(List<TimelineEntry> timeline, TimelineEntry.Lane lane, String header) {
@@ -167,30 +185,25 @@ public final class TextReport {
         return Printable.line(entry.who().isEmpty() ? entry.text() : entry.who() + " " + entry.text());
     }
 
-    private static void staleReads(StringBuilder text, List<StaleRead> staleReads) {
+    private void staleReads(StringBuilder text, List<StaleRead> staleReads) {
         for (StaleRead read : staleReads) {
-            text.append("\n  stale at ")
-                    .append(read.at())
-                    .append(": ")
-                    .append(Printable.line(read.who()))
-                    .append(" saw ")
-                    .append(Hex.of(read.observed()))
-                    .append(" at ")
-                    .append(Hex.of(read.address()))
-                    .append(", expected ")
-                    .append(Hex.of(read.expected()))
-                    .append('\n');
+            text.append('\n');
+            sentence(
+                    text,
+                    "  stale at " + read.at() + ": ",
+                    read.who() + " saw " + Hex.of(read.observed()) + " at " + Hex.of(read.address()) + ", expected "
+                            + Hex.of(read.expected()));
             sentence(text, "    ", read.why());
         }
     }
 
     /** Breaks between words, and indents what follows as far as the start. */
-    private static void sentence(StringBuilder text, String start, String words) {
+    private void sentence(StringBuilder text, String start, String words) {
         text.append(start);
         int column = start.length();
         String separator = "";
         for (String word : Printable.line(words).split(" ", -1)) {
-            if (column > start.length() && column + separator.length() + word.length() > WIDTH) {
+            if (column > start.length() && column + separator.length() + word.length() > width) {
                 text.append('\n').append(" ".repeat(start.length()));
                 column = start.length();
                 separator = "";

@@ -21,6 +21,7 @@ import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.sim.trace.TraceKind;
 import org.iommu4j.sim.verdict.CoherenceChecker;
 import org.iommu4j.sim.verdict.Findings;
+import org.iommu4j.sim.verdict.StaleRead;
 import org.iommu4j.sim.verdict.Verdict;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
@@ -182,8 +183,12 @@ public final class CaseRunner {
             reason = e.reason();
             refusal = e.getMessage();
         }
+        int end = trace.size();
         Timeline timeline = Timeline.of(trace, begin);
         Findings findings = CoherenceChecker.check(scenario.machine(), timeline::number, scenario::ownerOf);
+        if (findings.staleReads().stream().anyMatch(StaleRead::ofMemory)) {
+            timeline.addDrain(trace, end);
+        }
         Outcome outcome = new Outcome(
                 story.name(),
                 story.about(),
@@ -208,6 +213,7 @@ public final class CaseRunner {
                 findings.noSnoopPassed(),
                 findings.staleReads(),
                 timeline.entries(),
+                timeline.earlier(),
                 null);
         return outcome.withUnexpected(story.unexpected(outcome, scenario).orElse(null));
     }

@@ -30,6 +30,7 @@ import org.jspecify.annotations.Nullable;
  * @param noSnoopPassed of these, how many went past the caches
  * @param staleReads reads that did not see the last write
  * @param timeline the events, in order
+ * @param earlier what happened to the same lines before the case began: where their first values come from
  * @param unexpected how the outcome differs from what the case expects, null when it does not or nothing is expected
  */
 public record Outcome(
@@ -51,6 +52,7 @@ public record Outcome(
         int noSnoopPassed,
         List<StaleRead> staleReads,
         List<TimelineEntry> timeline,
+        List<TracedEvent> earlier,
         @Nullable String unexpected) {
     /** Copies the lists. */
     public Outcome {
@@ -58,6 +60,7 @@ public record Outcome(
         domains = List.copyOf(domains);
         staleReads = List.copyOf(staleReads);
         timeline = List.copyOf(timeline);
+        earlier = List.copyOf(earlier);
     }
 
     /**
@@ -87,6 +90,7 @@ public record Outcome(
                 0,
                 List.of(),
                 List.of(),
+                List.of(),
                 null);
     }
 
@@ -111,6 +115,7 @@ public record Outcome(
                 noSnoopPassed,
                 staleReads,
                 timeline,
+                earlier,
                 difference);
     }
 

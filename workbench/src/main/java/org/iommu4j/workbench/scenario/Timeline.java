@@ -10,6 +10,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.sim.trace.Trace;
+import org.iommu4j.sim.trace.TraceKind;
 import org.iommu4j.workbench.scenario.TimelineEntry.Lane;
 
 /**
@@ -21,17 +22,27 @@ import org.iommu4j.workbench.scenario.TimelineEntry.Lane;
 final class Timeline {
     private static final long LINE = 64;
 
+    /** The lines that devices read or wrote. */
+    private final Set<Long> lines;
+
+    private final List<TracedEvent> earlier = new ArrayList<>();
     private final List<TimelineEntry> entries = new ArrayList<>();
     private final NavigableMap<Integer, Integer> numbers = new TreeMap<>();
 
-    private Timeline() {}
+    private Timeline(Set<Long> lines) {
+        this.lines = lines;
+    }
 
     /** Makes the timeline of what was recorded so far, from an event on. */
     static Timeline of(Trace trace, int begin) {
-        Set<Long> lines = linesOfDma(trace, begin);
-        Timeline timeline = new Timeline();
+        Timeline timeline = new Timeline(linesOfDma(trace, begin));
+        for (int event = 0; event < begin; event++) {
+            if (timeline.isShown(trace, event)) {
+                timeline.earlier.add(TracedEvent.of(trace, event));
+            }
+        }
         for (int event = begin; event < trace.size(); event++) {
-            boolean concerned = lines.contains(trace.address(event) / LINE);
+            boolean concerned = timeline.isShown(trace, event);
             Lane lane = switch (trace.kind(event)) {
                 case LOAD, STORE, CLFLUSH, CLFLUSHOPT, CLWB -> concerned ? Lane.CPU : null;
                 case WBINVD, WBNOINVD, INVD, GUEST_WBINVD, SFENCE -> Lane.CPU;
@@ -41,13 +52,43 @@ final class Timeline {
                 case MFENCE, PAGE_RESPONSE, UNIT_READ, UNIT_WRITE, REGISTER_READ, REGISTER_WRITE -> null;
             };
             if (lane != null) {
-                int number = timeline.entries.size() + 1;
-                timeline.numbers.put(event, number);
-                timeline.entries.add(new TimelineEntry(number, lane, who(trace, event), words(trace, event)));
+                timeline.numbers.put(event, timeline.entries.size() + 1);
+                timeline.add(lane, who(trace, event), words(trace, event), TracedEvent.of(trace, event));
             }
         }
         timeline.numbers.put(trace.size(), timeline.entries.size() + 1);
         return timeline;
+    }
+
+    /**
+     * Adds that the caches were drained, and what of the lines shown was written back then.
+     *
+     * @param end the first event of the drain
+     */
+    void addDrain(Trace trace, int end) {
+        add(
+                Lane.NOTE,
+                "",
+                "all caches are written back at the end",
+                new TracedEvent(TraceKind.NOTE, -1, -1, -1, 0, 0, List.of()));
+        for (int event = end; event < trace.size(); event++) {
+            if (trace.kind(event) == TraceKind.WRITE_BACK && isShown(trace, event)) {
+                add(Lane.CACHE, who(trace, event), words(trace, event), TracedEvent.of(trace, event));
+            }
+        }
+    }
+
+    private void add(Lane lane, String who, String text, TracedEvent event) {
+        entries.add(new TimelineEntry(entries.size() + 1, lane, who, text, event));
+    }
+
+    private boolean isShown(Trace trace, int event) {
+        return lines.contains(trace.address(event) / LINE);
+    }
+
+    /** Returns the events of the same lines before the case began, as drivers set up their tables. */
+    List<TracedEvent> earlier() {
+        return earlier;
     }
 
     /** Returns the entries, numbered from 1. */

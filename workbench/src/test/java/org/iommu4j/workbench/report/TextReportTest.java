@@ -4,35 +4,46 @@ package org.iommu4j.workbench.report;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.List;
-import org.iommu4j.LinuxRelease;
-import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.verdict.StaleRead;
-import org.iommu4j.workbench.Workbench;
-import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.Outcome;
-import org.junit.jupiter.api.Test;
+import org.iommu4j.workbench.scenario.TimelineEntry;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine.Help;
 import picocli.CommandLine.Help.Ansi;
 
 class TextReportTest {
-    private final TextReport report = new TextReport(Help.defaultColorScheme(Ansi.OFF));
+    private static String report(Outcome outcome, int width) {
+        return new TextReport(Help.defaultColorScheme(Ansi.OFF), width).of(outcome);
+    }
 
-    /** Sentences are broken; a row of the timeline is as wide as its lanes need. */
-    @Test
-    void noLineIsWiderThanATerminalHasAndNoWordIsLost() {
-        Workbench workbench = Workbench.create();
-        for (Case story : workbench.cases()) {
-            for (MachineDescription machine : workbench.machines().builtIn()) {
-                Outcome outcome = workbench.runner().run(story, machine, LinuxRelease.NEWEST);
+    @ParameterizedTest
+    @ValueSource(ints = {80, 100})
+    void noLineIsWiderThanTheTerminalAndNoWordIsLost(int width) {
+        for (Outcome outcome : Library.RUNS) {
+            String text = report(outcome, width);
 
-                String text = report.of(outcome);
+            assertThat(text.lines()).as(Library.name(outcome)).allMatch(line -> line.length() <= width);
+            List<String> words = List.of(text.split("\\s+"));
+            for (StaleRead read : outcome.staleReads()) {
+                assertThat(words).containsSequence(read.why().split(" "));
+            }
+        }
+    }
 
-                assertThat(text.lines())
-                        .as("%s on %s", story.name(), machine.name())
-                        .allMatch(line -> line.length() <= 120);
-                List<String> words = List.of(text.split("\\s+"));
-                for (StaleRead read : outcome.staleReads()) {
-                    assertThat(words).containsSequence(read.why().split(" "));
+    /** A reader follows a lane down; an event that goes on in a second line would break it. */
+    @ParameterizedTest
+    @ValueSource(ints = {80, 100})
+    void anEventOfALaneIsOneLineAndLanesBeginInTheSameColumn(int width) {
+        for (Outcome outcome : Library.RUNS) {
+            List<String> lines = report(outcome, width).lines().toList();
+            for (TimelineEntry entry : outcome.timeline()) {
+                if (entry.lane() != TimelineEntry.Lane.NOTE) {
+                    String words = entry.who() + " " + entry.text();
+                    String start = String.format("  %3d  ", entry.at());
+                    assertThat(lines)
+                            .as("%s: %s", Library.name(outcome), entry)
+                            .anyMatch(line -> line.startsWith(start) && line.endsWith(" " + words));
                 }
             }
         }
