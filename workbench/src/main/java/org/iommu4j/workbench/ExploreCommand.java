@@ -26,6 +26,7 @@ import org.iommu4j.host.InputException;
 import org.iommu4j.host.Printable;
 import org.iommu4j.workbench.explore.PageExplorer;
 import org.iommu4j.workbench.output.Json;
+import org.iommu4j.workbench.output.Terminal;
 import org.iommu4j.workbench.page.Page;
 import org.iommu4j.workbench.page.PageReader;
 import org.iommu4j.workbench.page.PageText;
@@ -156,7 +157,7 @@ final class ExploreCommand implements Callable<Integer> {
                 });
                 if (outcome != null) {
                     out.println();
-                    out.print(new TextReport(commandLine.getColorScheme()).of(outcome));
+                    out.print(new TextReport(commandLine.getColorScheme(), Terminal.columns()).of(outcome));
                 }
             }
             case JSON -> out.println(Json.page(node(page, release, report, outcome)));

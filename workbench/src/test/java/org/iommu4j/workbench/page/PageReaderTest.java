@@ -121,7 +121,8 @@ class PageReaderTest {
         Page page = read(GOOD.replace(last, steps));
         assertThat(page.steps().get(2).arguments()).containsExactly("IGNORE_GUEST_PAT", "guest");
         assertRefused(GOOD.replace(last, "vmm: turn quirk NONE of guest off"), "10:10", "turn quirk QUIRK of VM off");
-        String ofDomain = GOOD.replace("  gpu:", "  shared: {domain: true}\n  gpu:").replace("of: guest", "of: shared");
+        String ofDomain =
+                GOOD.replace("  gpu:", "  shared: {domain: true}\n  gpu:").replace("of: guest", "of: shared");
         assertRefused(
                 ofDomain.replace("vcpu0: store buffer = 0x1111", "vmm: store buffer = 1"),
                 "10:10",
