@@ -74,18 +74,14 @@ final class PageSystem implements TransitionSystem {
     /** Which words have to be written again, by their indexes, a bit each. */
     private int changed = ALL;
 
-    /**
-     * A live world, and what it is in.
-     *
-     * @param world the world
-     * @param next whether the VMM's next step is refused; null while nobody knows
-     */
+    /** A live world after some of the VMM's steps, its state at first, and what is true of it as long as it lives. */
     private static final class Host {
         final LiveWorld world;
         final long[] initial;
         final boolean breaksPromise;
         final boolean isUnknownToKvm;
 
+        /** Null while nobody knows. */
         @Nullable
         Boolean nextIsRefused;
 
