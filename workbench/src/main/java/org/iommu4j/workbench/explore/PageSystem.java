@@ -327,7 +327,7 @@ final class PageSystem implements TransitionSystem {
         if (action < programs) {
             Script.Op op = script.ops[action][counters[action]];
             return switch (op.verb()) {
-                case STORE, LOAD, CLFLUSH, MAP_AS, READ, WRITE -> 1 << CONTROL | 1 << MEMORY + op.memory();
+                case STORE, LOAD, CLFLUSH, MAP_AS, READ, WRITE -> 1 << CONTROL | 1 << (MEMORY + op.memory());
                 case RING, AWAIT, DONE -> 1 << CONTROL;
                 case END_WBINVD -> 1 << CONTROL | 1 << VCPUS;
                 default -> ALL;
@@ -340,7 +340,8 @@ final class PageSystem implements TransitionSystem {
             // Without an exit for WBINVD a load on another CPU flushes the old one.
             return ALL;
         }
-        return 1 << MEMORY + (action < prefetches() ? action - evictions() : (action - prefetches()) / cpus);
+        int page = action < prefetches() ? action - evictions() : (action - prefetches()) / cpus;
+        return 1 << (MEMORY + page);
     }
 
     private void step(int program) {
@@ -513,7 +514,7 @@ final class PageSystem implements TransitionSystem {
             present[VCPUS] = live.saveVcpus();
         }
         for (int page = 0; page < script.memory.length; page++) {
-            if ((stale & 1 << MEMORY + page) != 0) {
+            if ((stale & 1 << (MEMORY + page)) != 0) {
                 present[MEMORY + page] = live.saveMemory(page);
             }
         }
