@@ -478,7 +478,7 @@ final class LiveWorld {
         int rest = cellShift(page, cpus - 1);
         long low = saved & (1L << rest) - 1;
         // Two shifts: together they may be 64.
-        long shared = saved >>> rest + (cpus - 1) * cellBits(page) >>> cellBits(page);
+        long shared = saved >>> (rest + (cpus - 1) * cellBits(page)) >>> cellBits(page);
         return mix(mix(hash, low), shared);
     }
 
@@ -499,7 +499,7 @@ final class LiveWorld {
     long withoutCpus(long saved, long hash) {
         long mixed = hash;
         for (int i = 0; i < vcpus.length; i++) {
-            mixed = mix(mixed, saved >>> i * vcpuBits() & 7);
+            mixed = mix(mixed, saved >>> (i * vcpuBits()) & 7);
         }
         return mixed;
     }
@@ -508,10 +508,10 @@ final class LiveWorld {
     long cell(long saved, int cpu) {
         long cell = 0;
         for (int i = 0; i < vcpus.length; i++) {
-            long word = saved >>> i * vcpuBits();
+            long word = saved >>> (i * vcpuBits());
             boolean flushed = (word & 3) == FLUSHED && (word >>> 3 & (1L << cpuBits) - 1) == cpu;
-            boolean loaded = (word >>> 3 + cpuBits & (1L << cpuBits) - 1) == cpu;
-            long remembered = word >>> 3 + 2 * cpuBits + cpu & 1;
+            boolean loaded = (word >>> (3 + cpuBits) & (1L << cpuBits) - 1) == cpu;
+            long remembered = word >>> (3 + 2 * cpuBits + cpu) & 1;
             cell = cell << 3 | remembered << 2 | (loaded ? 2 : 0) | (flushed ? 1 : 0);
         }
         return cell;
@@ -529,8 +529,8 @@ final class LiveWorld {
 
     /** Returns what {@link #saveMemory} returned, with another entry. */
     static long withEntry(long saved, long entry) {
-        long mask = (1L << ENTRY_BITS) - 1 << TYPE_BITS;
-        return saved & ~mask | entry << TYPE_BITS;
+        long mask = ((1L << ENTRY_BITS) - 1) << TYPE_BITS;
+        return (saved & ~mask) | entry << TYPE_BITS;
     }
 
     private int vcpuBits() {
@@ -542,10 +542,10 @@ final class LiveWorld {
         long word = 0;
         for (Vcpu vcpu : vcpus) {
             long saved = vcpu.save();
-            word = word << cpus | saved & (1L << cpus) - 1;
-            word = word << cpuBits | saved >>> 48 & 63;
-            word = word << cpuBits | saved >>> 54 & 63;
-            word = word << 3 | saved >>> 60 & 7;
+            word = word << cpus | (saved & (1L << cpus) - 1);
+            word = word << cpuBits | (saved >>> 48 & 63);
+            word = word << cpuBits | (saved >>> 54 & 63);
+            word = word << 3 | (saved >>> 60 & 7);
         }
         return word;
     }

@@ -74,18 +74,14 @@ final class PageSystem implements TransitionSystem {
     /** Which words have to be written again, by their indexes, a bit each. */
     private int changed = ALL;
 
-    /**
-     * A live world, and what it is in.
-     *
-     * @param world the world
-     * @param next whether the VMM's next step is refused; null while nobody knows
-     */
+    /** A live world after some of the VMM's steps, its state at first, and what is true of it as long as it lives. */
     private static final class Host {
         final LiveWorld world;
         final long[] initial;
         final boolean breaksPromise;
         final boolean isUnknownToKvm;
 
+        /** Null while nobody knows. */
         @Nullable
         Boolean nextIsRefused;
 
@@ -331,7 +327,7 @@ final class PageSystem implements TransitionSystem {
         if (action < programs) {
             Script.Op op = script.ops[action][counters[action]];
             return switch (op.verb()) {
-                case STORE, LOAD, CLFLUSH, MAP_AS, READ, WRITE -> 1 << CONTROL | 1 << MEMORY + op.memory();
+                case STORE, LOAD, CLFLUSH, MAP_AS, READ, WRITE -> 1 << CONTROL | 1 << (MEMORY + op.memory());
                 case RING, AWAIT, DONE -> 1 << CONTROL;
                 case END_WBINVD -> 1 << CONTROL | 1 << VCPUS;
                 default -> ALL;
@@ -344,7 +340,8 @@ final class PageSystem implements TransitionSystem {
             // Without an exit for WBINVD a load on another CPU flushes the old one.
             return ALL;
         }
-        return 1 << MEMORY + (action < prefetches() ? action - evictions() : (action - prefetches()) / cpus);
+        int page = action < prefetches() ? action - evictions() : (action - prefetches()) / cpus;
+        return 1 << (MEMORY + page);
     }
 
     private void step(int program) {
@@ -517,7 +514,7 @@ final class PageSystem implements TransitionSystem {
             present[VCPUS] = live.saveVcpus();
         }
         for (int page = 0; page < script.memory.length; page++) {
-            if ((stale & 1 << MEMORY + page) != 0) {
+            if ((stale & 1 << (MEMORY + page)) != 0) {
                 present[MEMORY + page] = live.saveMemory(page);
             }
         }

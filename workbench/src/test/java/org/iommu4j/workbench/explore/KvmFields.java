@@ -6,7 +6,6 @@ import java.lang.reflect.Field;
 import java.lang.reflect.Modifier;
 import java.util.BitSet;
 import java.util.IdentityHashMap;
-import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
@@ -22,7 +21,7 @@ final class KvmFields {
             "registrations", "wbinvdExecuted", "wbinvdIgnored", "process", "flushedOn", "freshType", "byId", "files");
 
     private final StringBuilder text = new StringBuilder();
-    private final Map<Object, Integer> seen = new IdentityHashMap<>();
+    private final IdentityHashMap<Object, Integer> seen = new IdentityHashMap<>();
 
     private KvmFields() {}
 
@@ -34,7 +33,7 @@ final class KvmFields {
 
     private void add(Object value) {
         if (value == null
-                || value instanceof Number && !(value instanceof AtomicInteger) && !(value instanceof AtomicLong)
+                || (value instanceof Number && !(value instanceof AtomicInteger) && !(value instanceof AtomicLong))
                 || value instanceof Boolean
                 || value instanceof String
                 || value instanceof Enum
