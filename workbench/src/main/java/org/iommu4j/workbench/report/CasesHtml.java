@@ -75,8 +75,7 @@ public final class CasesHtml {
         }
         html.append(HtmlPage.begin("iommu4j cases", RunHtml.STYLE + STYLE + StoryPicture.STYLE));
         html.append("<main id=\"top\">\n<h1>Cases, machines and releases</h1>\n<p class=\"about\">")
-                .append(
-                        "A cell leads to the picture of its run. Releases with the same answer and picture share one.")
+                .append("A cell leads to the picture of its run. Releases with the same answer and picture share one.")
                 .append("</p>\n");
         if (releases.size() == 1) {
             LinuxRelease only = releases.iterator().next();

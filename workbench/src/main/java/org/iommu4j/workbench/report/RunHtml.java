@@ -122,8 +122,7 @@ public final class RunHtml {
     private static void legend(StringBuilder html) {
         html.append("<ul class=\"legend\" aria-label=\"Legend\">");
         for (Freshness freshness : Freshness.values()) {
-            html.append(
-                            "<li><svg class=\"story sample\" width=\"22\" height=\"16\" aria-hidden=\"true\">")
+            html.append("<li><svg class=\"story sample\" width=\"22\" height=\"16\" aria-hidden=\"true\">")
                     .append("<rect class=\"")
                     .append(freshness)
                     .append("\" x=\"2\" y=\"2\" width=\"18\" height=\"12\" rx=\"3\"/></svg>")
@@ -138,8 +137,7 @@ public final class RunHtml {
     }
 
     private static void way(StringBuilder html, String style, String words) {
-        html.append(
-                        "<li><svg class=\"story sample\" width=\"40\" height=\"16\" aria-hidden=\"true\">")
+        html.append("<li><svg class=\"story sample\" width=\"40\" height=\"16\" aria-hidden=\"true\">")
                 .append("<path class=\"way")
                 .append(style)
                 .append("\" d=\"M2 8H38\"/>")

@@ -386,7 +386,8 @@ final class WordStory {
             case FILL -> {
                 Optional<Place> from = fill(cache, event.word(word));
                 if (next != null
-                        && (next.event().kind() == TraceKind.LOAD || next.event().kind() == TraceKind.STORE)
+                        && (next.event().kind() == TraceKind.LOAD
+                                || next.event().kind() == TraceKind.STORE)
                         && next.event().source() == event.source()) {
                     access(next, entry.at());
                     return at + 1;
@@ -398,7 +399,8 @@ final class WordStory {
                 writeBack(cache, event.word(word));
                 TimelineEntry last = entry;
                 if (next != null
-                        && (next.event().kind() == TraceKind.INVALIDATE || next.event().kind() == TraceKind.EVICT)
+                        && (next.event().kind() == TraceKind.INVALIDATE
+                                || next.event().kind() == TraceKind.EVICT)
                         && next.event().source() == event.source()) {
                     copies.remove(cache);
                     last = next;
