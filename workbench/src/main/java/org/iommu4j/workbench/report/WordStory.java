@@ -385,11 +385,10 @@ final class WordStory {
         switch (event.kind()) {
             case FILL -> {
                 Optional<Place> from = fill(cache, event.word(word));
-                boolean forAccess = next != null
+                if (next != null
                         && (next.event().kind() == TraceKind.LOAD
                                 || next.event().kind() == TraceKind.STORE)
-                        && next.event().source() == event.source();
-                if (forAccess) {
+                        && next.event().source() == event.source()) {
                     access(next, entry.at());
                     return at + 1;
                 }
@@ -398,19 +397,16 @@ final class WordStory {
             }
             case WRITE_BACK -> {
                 writeBack(cache, event.word(word));
-                boolean leaves = next != null
+                TimelineEntry last = entry;
+                if (next != null
                         && (next.event().kind() == TraceKind.INVALIDATE
                                 || next.event().kind() == TraceKind.EVICT)
-                        && next.event().source() == event.source();
-                if (leaves) {
+                        && next.event().source() == event.source()) {
                     copies.remove(cache);
+                    last = next;
                 }
-                row(
-                        entry.at(),
-                        leaves ? next : entry,
-                        "writes back",
-                        List.of(new Move(cache, Place.MEMORY, Way.PLAIN)));
-                return leaves ? at + 1 : at;
+                row(entry.at(), last, "writes back", List.of(new Move(cache, Place.MEMORY, Way.PLAIN)));
+                return last.equals(entry) ? at : at + 1;
             }
             default -> {
                 leave(cache);
@@ -533,8 +529,7 @@ final class WordStory {
                 holders.add(place);
             }
         });
-        boolean byCpu = reader != null && reader.lane() == TimelineEntry.Lane.CPU;
-        String cpu = byCpu ? reader.who() : lastWriter;
+        String cpu = reader != null && reader.lane() == TimelineEntry.Lane.CPU ? reader.who() : lastWriter;
         List<Flush> asked = flushes.stream()
                 .filter(flush -> flush.row() > lastWrite
                         && flush.row() < row
