@@ -123,8 +123,18 @@ final class Script {
                 step.verb(),
                 names ? Arrays.asList(memory).indexOf(step.argument(0)) : -1,
                 writes(step) ? PageReader.value(step.argument(1)) : 0,
-                step.verb() == Verb.MAP_AS ? MemoryType.valueOf(step.argument(1)) : MemoryType.WB,
+                step.verb() == Verb.MAP_AS ? typeOf(step) : MemoryType.WB,
                 step.verb() == Verb.AWAIT ? Arrays.asList(actors).indexOf(step.argument(0)) : -1);
+    }
+
+    /** Write-combining buffers are no part of a saved state, and the other types are not tried either. */
+    private MemoryType typeOf(Step step) {
+        MemoryType type = MemoryType.valueOf(step.argument(1));
+        if (type != MemoryType.WB && type != MemoryType.UC) {
+            throw new InputException(page.file() + ":" + step.line() + ": programs map memory as " + type
+                    + ", expected WB or UC in a page that is explored");
+        }
+        return type;
     }
 
     private static boolean writes(Step step) {

@@ -2,6 +2,7 @@
 package org.iommu4j.workbench.explore;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -11,6 +12,8 @@ import org.iommu4j.explorer.Cover;
 import org.iommu4j.explorer.Report;
 import org.iommu4j.explorer.Settings;
 import org.iommu4j.explorer.Violation;
+import org.iommu4j.host.InputException;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -57,7 +60,7 @@ class PageSystemTest {
     @ParameterizedTest
     @CsvSource({"7.3, intel-nosc", "6.6, intel-mixed", "6.1, amd", "6.12, intel-sc"})
     void aWorldThatAStateWasPutBackIntoGoesOnLikeTheOneThatCameToIt(String release, String machine) {
-        long seed = Long.getLong("explore.seed", System.nanoTime());
+        long seed = Long.getLong("iommu4j.seed", System.nanoTime());
         Random random = new Random(seed);
         PageSystem walker = system(release, machine);
         PageSystem jumper = system(release, machine);
@@ -140,5 +143,14 @@ class PageSystemTest {
         assertThat(folded.cover().ended()).isEqualTo(whole.cover().ended());
         assertThat(folded.cover().depth()).isEqualTo(whole.cover().depth());
         assertThat(folded.cover().states()).isLessThan(whole.cover().states());
+    }
+
+    @Test
+    void aPageThatMapsMemoryWriteCombiningIsRefusedByItsLine() {
+        Explored combining = Explored.text(CROWD.replace("map two as UC", "map two as WC"), "intel-nosc", "7.3");
+        assertThatThrownBy(combining::explorer)
+                .isInstanceOf(InputException.class)
+                .hasMessageStartingWith("test.yaml:1")
+                .hasMessageEndingWith("programs map memory as WC, expected WB or UC in a page that is explored");
     }
 }
