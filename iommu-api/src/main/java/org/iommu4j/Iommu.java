@@ -71,6 +71,8 @@ public interface Iommu extends AutoCloseable {
     /**
      * Returns where the driver's Linux answers whether a device's domains could block no-snoop, {@link
      * IommuCapability#ENFORCE_CACHE_COHERENCY}; empty where the driver does not say, as by default.
+     *
+     * <p>The source has the vendor's name and only rules that the vendor declares [capability-source-1].
      */
     default Optional<DecisionSource> enforcementCapabilitySource() {
         return Optional.empty();

@@ -181,6 +181,8 @@ public interface IommuDomain extends AutoCloseable {
     /**
      * Returns where the driver's Linux answers whether this domain blocks no-snoop; empty where the driver does not
      * say, as by default.
+     *
+     * <p>The source has the vendor's name and only rules that the vendor declares [enforcement-source-1].
      */
     default Optional<DecisionSource> enforcementSource() {
         return Optional.empty();

@@ -22,6 +22,7 @@ import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import org.iommu4j.AttachResult;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
@@ -511,6 +512,11 @@ final class DomainSaboteurs {
                         "cacheCoherencyEnforcement",
                         when(call -> domain(call).type() == DomainType.UNMANAGED, call -> Optional.empty()))
                 .where(Ability.ENFORCEMENT));
+        all.add(Domains.of(
+                "enforcement-source-1",
+                "names another vendor's rule",
+                "enforcementSource",
+                call -> Optional.of(DecisionSource.of("another", "decide", "noSuchRule"))));
         all.add(changes("dirty-tracking-1", "dirtyTracking", "attach", call -> Optional.of(dummy(DirtyTracking.class)))
                 .where(traits -> !traits.has(Ability.DIRTY_TRACKING)));
         all.add(Domains.of(

@@ -22,6 +22,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.DmaFault;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
@@ -284,7 +285,18 @@ final class DriverSaboteurs {
                             new Change(Iommu.class, "capable", call -> !closed.get() && (boolean) call.proceed()));
                 }),
                 of("capable-2", "can nothing for a stranger", "capable", caught(Errno.ENODEV, () -> false)),
-                of("capable-2", "finds a stranger invalid", "capable", swap(Errno.ENODEV, Errno.EINVAL)));
+                of("capable-2", "finds a stranger invalid", "capable", swap(Errno.ENODEV, Errno.EINVAL)),
+                of(
+                        "capability-source-1",
+                        "names a rule that nobody declares",
+                        "enforcementCapabilitySource",
+                        call -> Optional.of(
+                                DecisionSource.of(call.target(Iommu.class).vendor(), "decide", "noSuchRule"))),
+                of(
+                        "capability-source-1",
+                        "has another's name",
+                        "enforcementCapabilitySource",
+                        call -> Optional.of(DecisionSource.of("another", "decide"))));
     }
 
     private static List<Saboteur> allocating() {

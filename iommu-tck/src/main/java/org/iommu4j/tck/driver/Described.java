@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.tck.driver;
 
+import static org.assertj.core.api.Assertions.assertThat;
+
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.TreeMap;
+import org.iommu4j.DecisionSource;
 import org.iommu4j.device.DeviceId;
+import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.DeviceDescription;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.HostFacts;
+import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.LinuxStatements;
 import org.iommu4j.spi.ShownGroups;
 import org.iommu4j.tck.Bench;
@@ -32,6 +37,16 @@ record Described(HostDescription host) {
                 LinuxStatements.NONE);
         return new Described(
                 bench.subject().claimant().describe(facts, bench.subject().release()));
+    }
+
+    /** The source of a decision has the vendor's name, and each of its rules is one that the vendor declares. */
+    static void assertDeclared(Bench bench, Optional<DecisionSource> source) {
+        IommuVendor vendor = bench.subject().claimant();
+        source.ifPresent(said -> {
+            assertThat(said.module()).isEqualTo(vendor.name());
+            assertThat(said.function()).isNotBlank();
+            assertThat(vendor.releaseRules()).extracting(ReleaseRule::name).containsAll(said.rules());
+        });
     }
 
     private static OptionalLong value(Machine machine, String name, OptionalLong base, String register) {

@@ -32,6 +32,12 @@ public abstract class DomainCapabilityContract {
     }
 
     @Test
+    @Promise("enforcement-source-1")
+    void theSourceOfTheControlsAnswerNamesDeclaredRules(Bench bench) {
+        ofEveryType(bench).forEach(domain -> Described.assertDeclared(bench, domain.enforcementSource()));
+    }
+
+    @Test
     @Promise("dirty-tracking-1")
     void whetherWrittenPagesAreRecordedIsConstant(Bench bench) {
         if (bench.traits().has(Ability.DIRTY_TRACKING)) {

@@ -233,6 +233,12 @@ public abstract class DriverContract {
                 .isEqualTo(bench.traits().has(Ability.DIRTY_TRACKING));
     }
 
+    @Test
+    @Promise("capability-source-1")
+    void theSourceOfThePredictionNamesDeclaredRules(Bench bench) {
+        Described.assertDeclared(bench, bench.iommu().enforcementCapabilitySource());
+    }
+
     private static Map<IommuCapability, Boolean> capabilities(Bench bench, IommuDevice device) {
         Map<IommuCapability, Boolean> all = new EnumMap<>(IommuCapability.class);
         for (IommuCapability capability : IommuCapability.values()) {
