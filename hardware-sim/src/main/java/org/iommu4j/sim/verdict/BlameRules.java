@@ -103,8 +103,9 @@ final class BlameRules {
      * @param last the last write, null when the word was never written
      * @param read the read
      * @param leaked the write of another owner whose value was seen, null when there is none
+     * @param dirtied the last store by a CPU to the line, if the line was written back over the last write; else null
      */
-    Fault ofRead(@Nullable Write last, int read, @Nullable Write leaked) {
+    Fault ofRead(@Nullable Write last, int read, @Nullable Write leaked, @Nullable Integer dirtied) {
         if (leaked != null) {
             return new Fault(
                     Blame.HOST,
@@ -112,6 +113,11 @@ final class BlameRules {
         }
         if (last == null || !ownerOf.apply(read).guest() || !sameOwner(last.at(), read)) {
             return HOST_ALONE;
+        }
+        if (dirtied != null && !sameOwner(dirtied, last.at())) {
+            // No flush of the guest's reaches a line that another owner left dirty before.
+            return new Fault(
+                    Blame.HOST, "; " + trace.who(dirtied) + " had stored to that line at " + number(dirtied));
         }
         Integer cpuAccess = isCpu(read) ? Integer.valueOf(read) : isCpu(last.at()) ? Integer.valueOf(last.at()) : null;
         return guestsPart(last, cpuAccess, last.at(), read);

@@ -122,7 +122,9 @@ public final class CoherenceChecker {
         if (observed != expected) {
             Write last = history.last(address);
             Write leaked = leaked(address, observed, read);
-            Fault fault = rules.ofRead(last, read, leaked);
+            boolean covered = last != null && trace.has(last.at(), Trace.UNSNOOPED) && writtenBackSince(last, read);
+            Integer dirtied = covered ? rules.lastCpuStore(address) : null;
+            Fault fault = rules.ofRead(last, read, leaked, dirtied);
             stale.add(new StaleRead(
                     number(read),
                     trace.who(read),

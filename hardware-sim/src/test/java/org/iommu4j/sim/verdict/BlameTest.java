@@ -376,6 +376,15 @@ class BlameTest {
     }
 
     @Test
+    void aLineThatTheHostLeftDirtyAndThatCoversADevicesWriteIsTheHostsFaultForTheReaderToo() {
+        int store = bench.store(CPU, NEIGHBOUR, 1);
+        bench.gpu.write(WORD, 2, true);
+        bench.cpu.clflush(WORD);
+        bench.load("vcpu0", WORD);
+        assertHost(bench.check().staleReads().get(0), "; cpu0 had stored to that line at " + store * 10);
+    }
+
+    @Test
     void aDevicesWriteThatIsLostIsTheHostsFault() {
         bench.trace.dma(TraceKind.DMA_WRITE, "0000:01:00.0", 0x0100, WORD, WORD, 8, 0, 0);
         assertHost(bench.onlyStaleRead(), "the data that 0000:01:00.0 wrote at 0 never reached memory");
