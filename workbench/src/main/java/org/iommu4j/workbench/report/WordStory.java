@@ -10,12 +10,14 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.sim.trace.TraceKind;
 import org.iommu4j.sim.verdict.StaleRead;
+import org.iommu4j.workbench.scenario.BufferNote;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.scenario.TimelineEntry;
 import org.iommu4j.workbench.scenario.TracedEvent;
@@ -30,6 +32,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class WordStory {
     private static final long LINE = 64;
+    private static final long PAGE = 4096;
 
     /** Memory before the first write: zeros. */
     private static final Copy FIRST = new Copy(0, 0);
@@ -208,7 +211,8 @@ final class WordStory {
     boolean isDropped(WrongRead wrong) {
         return wrong.lostAt() >= 0
                 && rows.get(wrong.lostAt()).moves().stream()
-                        .anyMatch(move -> move.from().equals(move.to()) && move.from().equals(wrong.loser()));
+                        .anyMatch(move ->
+                                move.from().equals(move.to()) && move.from().equals(wrong.loser()));
     }
 
     /** Returns the reads whose value was not where the replay has it: none, unless the replay is wrong. */
@@ -228,12 +232,19 @@ final class WordStory {
         return isAboutLine(event) && (event.address() & -8L) == word;
     }
 
-    private boolean isShown(TracedEvent event) {
+    private boolean isShown(TimelineEntry entry) {
+        TracedEvent event = entry.event();
         return switch (event.kind()) {
-            case NOTE, GUEST_WBINVD, WBINVD, WBNOINVD, INVD, SFENCE, INTERRUPT, PAGE_REQUEST -> true;
+            case NOTE -> !isAboutAnotherPage(entry.text());
+            case GUEST_WBINVD, WBINVD, WBNOINVD, INVD, SFENCE, INTERRUPT, PAGE_REQUEST -> true;
             case DMA_READ, DMA_WRITE -> event.has(Trace.FAULT) || isAboutLine(event);
             default -> isAboutLine(event);
         };
+    }
+
+    private boolean isAboutAnotherPage(String note) {
+        OptionalLong page = BufferNote.hostAddress(note);
+        return page.isPresent() && page.getAsLong() != (word & -PAGE);
     }
 
     private Place actor(TimelineEntry entry, Place.Kind kind) {
@@ -244,8 +255,7 @@ final class WordStory {
         copies.put(Place.MEMORY, FIRST);
         earlier.stream().filter(this::isAboutLine).forEach(this::before);
         follow(-1);
-        List<TimelineEntry> shown =
-                entries.stream().filter(entry -> isShown(entry.event())).toList();
+        List<TimelineEntry> shown = entries.stream().filter(this::isShown).toList();
         Set<TimelineEntry> done = new LinkedHashSet<>();
         for (int i = 0; i < shown.size(); i++) {
             TimelineEntry entry = shown.get(i);
@@ -530,8 +540,7 @@ final class WordStory {
         if (event.has(Trace.WRITE_COMBINING)) {
             return store ? Place.buffer(event.source()) : Place.MEMORY;
         }
-        boolean past =
-                event.has(Trace.UNCACHEABLE) || store && event.has(Trace.WRITE_THROUGH | Trace.WRITE_PROTECTED);
+        boolean past = event.has(Trace.UNCACHEABLE) || store && event.has(Trace.WRITE_THROUGH | Trace.WRITE_PROTECTED);
         Place cache = Place.cache(event.source());
         return !past && copies.containsKey(cache) ? cache : Place.MEMORY;
     }
@@ -577,8 +586,8 @@ final class WordStory {
                 waiting.add(event.source());
             }
         }
-        String words = (store ? "stores " : "loads ") + (here ? Values.of(event.value()) : "another word")
-                + type(event);
+        String words =
+                (store ? "stores " : "loads ") + (here ? Values.of(event.value()) : "another word") + type(event);
         row(
                 first,
                 entry,
