@@ -9,9 +9,9 @@ import java.util.List;
 import java.util.Random;
 import java.util.function.Consumer;
 import org.iommu4j.IommuDomain;
-import org.iommu4j.core.IommuMapper;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
+import org.iommu4j.core.IommuMapper;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.machine.Machine;
@@ -99,12 +99,14 @@ class ProcessorStoryTest {
 
     private static WordStory story(CacheFeatures features, Consumer<World> program) {
         Outcome outcome = run(features, program);
-        return WordStory.of(outcome, outcome.timeline().stream()
-                .filter(entry -> entry.event().iova() == Scenario.IOVA)
-                .findFirst()
-                .orElseThrow()
-                .event()
-                .address());
+        return WordStory.of(
+                outcome,
+                outcome.timeline().stream()
+                        .filter(entry -> entry.event().iova() == Scenario.IOVA)
+                        .findFirst()
+                        .orElseThrow()
+                        .event()
+                        .address());
     }
 
     /** Random programs find values where the replay has them, and the verdict's wrong reads read old ones. */
@@ -139,8 +141,8 @@ class ProcessorStoryTest {
             assertThat(shown)
                     .as("-Diommu4j.seed=" + seed + ", program " + i)
                     .containsAll(outcome.staleReads().stream()
-                            .filter(read -> WordStory.of(outcome).stream()
-                                    .anyMatch(story -> story.word() == read.address()))
+                            .filter(read ->
+                                    WordStory.of(outcome).stream().anyMatch(story -> story.word() == read.address()))
                             .toList());
         }
     }
@@ -192,12 +194,7 @@ class ProcessorStoryTest {
         assertThat(story.places()).contains(Place.buffer(1));
         assertThat(story.rows())
                 .extracting(Row::words)
-                .containsExactly(
-                        "stores 1111 as WC",
-                        "reads 0, snooped",
-                        "SFENCE",
-                        "drains",
-                        "reads 1111, no-snoop");
+                .containsExactly("stores 1111 as WC", "reads 0, snooped", "SFENCE", "drains", "reads 1111, no-snoop");
         assertThat(story.wrongReads()).hasSize(1);
         assertThat(story.wrongReads().get(0).holders()).containsExactly(Place.buffer(1));
     }
@@ -283,9 +280,7 @@ class ProcessorStoryTest {
     /** KVM makes the memory of a guest without no-snoop DMA write-back, so the device of this one has it. */
     @Test
     void aPageThatMapsItsBufferWriteCombiningHasABufferInItsPicture() {
-        Case page = new PageCase(PageReader.read(
-                "combining.yaml",
-                """
+        Case page = new PageCase(PageReader.read("combining.yaml", """
                 case: combining
                 about: A guest's driver stores write-combining and rings without a fence.
                 sources: [Intel SDM volume 3, section 12.3.1]
@@ -300,10 +295,8 @@ class ProcessorStoryTest {
                   - gpu:   read buffer
                 expect:
                   - {verdict: CORRUPTED, blame: GUEST_DRIVER}
-                """
-                        .getBytes(StandardCharsets.UTF_8)));
-        Outcome outcome =
-                WORKBENCH.runner().run(page, machine(CacheFeatures.ORDINARY), LinuxRelease.NEWEST);
+                """.getBytes(StandardCharsets.UTF_8)));
+        Outcome outcome = WORKBENCH.runner().run(page, machine(CacheFeatures.ORDINARY), LinuxRelease.NEWEST);
 
         assertThat(RunHtml.of(outcome))
                 .contains("buffer of cpu1")
