@@ -9,6 +9,7 @@ import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.workbench.output.Terminal;
 import org.iommu4j.workbench.page.PageCase;
 import org.iommu4j.workbench.page.Pages;
 import org.iommu4j.workbench.report.CaseTable;
@@ -107,7 +108,7 @@ final class CasesCommand implements Callable<Integer> {
         PrintWriter out = commandLine.getOut();
         switch (format) {
             case TEXT -> {
-                CaseTable table = new CaseTable(commandLine.getColorScheme());
+                CaseTable table = new CaseTable(commandLine.getColorScheme(), Terminal.columns());
                 out.print(allReleases ? table.byReleases(outcomes) : table.of(outcomes));
             }
             case JSON -> out.println(JsonReport.of(outcomes));

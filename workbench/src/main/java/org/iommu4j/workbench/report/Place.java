@@ -5,7 +5,7 @@ package org.iommu4j.workbench.report;
  * A place where a value is, or from where it is asked for: a lane of a picture.
  *
  * @param kind what it is; the order of kinds is the order of lanes
- * @param number of the CPU whose cache it is; of others their order of appearance
+ * @param number of the CPU whose cache or buffer it is; of others their order of appearance
  * @param name the name for people
  */
 record Place(Kind kind, int number, String name) implements Comparable<Place> {
@@ -13,6 +13,8 @@ record Place(Kind kind, int number, String name) implements Comparable<Place> {
     enum Kind {
         /** A CPU or a vCPU, or what runs there. */
         ACTOR,
+        /** The buffer in which a CPU combines stores to write-combining memory. */
+        BUFFER,
         /** A CPU's own caches. */
         CACHE,
         /** The cache that CPUs share. */
@@ -26,15 +28,21 @@ record Place(Kind kind, int number, String name) implements Comparable<Place> {
     /** Memory, of which there is one. */
     static final Place MEMORY = new Place(Kind.MEMORY, 0, "memory");
 
+    /** The cache that CPUs share, of which there is one. */
+    static final Place SHARED_CACHE = new Place(Kind.SHARED_CACHE, 0, "shared cache");
+
+    /** Returns a CPU's write-combining buffer. */
+    static Place buffer(int cpu) {
+        return new Place(Kind.BUFFER, cpu, "buffer of cpu" + cpu);
+    }
+
     /**
      * Returns a cache.
      *
      * @param cpu the CPU whose own it is, -1 for the shared one
      */
     static Place cache(int cpu) {
-        return cpu < 0
-                ? new Place(Kind.SHARED_CACHE, 0, "shared cache")
-                : new Place(Kind.CACHE, cpu, "cache of cpu" + cpu);
+        return cpu < 0 ? SHARED_CACHE : new Place(Kind.CACHE, cpu, "cache of cpu" + cpu);
     }
 
     boolean isCache() {
@@ -43,7 +51,7 @@ record Place(Kind kind, int number, String name) implements Comparable<Place> {
 
     /** Returns the name as a part of a sentence. */
     String inWords() {
-        return isCache() ? "the " + name : name;
+        return kind == Kind.BUFFER ? "the write-combining " + name : isCache() ? "the " + name : name;
     }
 
     @Override

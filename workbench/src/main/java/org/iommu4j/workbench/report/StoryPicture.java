@@ -157,15 +157,22 @@ public final class StoryPicture {
             }
             if (read.lostAt() >= 0) {
                 chain.add(read.lostAt());
-                remarks.put(
-                        read.lostAt(),
-                        read.loser() == null ? "the newest value is lost" : "an older line goes over the newest value");
+                remarks.put(read.lostAt(), lost(read));
             }
             for (Flush flush : read.flushes()) {
                 chain.add(flush.row());
                 remarks.put(flush.row(), missed(flush, read));
             }
         }
+    }
+
+    private String lost(WrongRead read) {
+        if (read.loser() == null) {
+            return "the newest value is lost";
+        }
+        return story.isDropped(read)
+                ? "the newest value is dropped, and written nowhere"
+                : "an older value goes over the newest";
     }
 
     private static String missed(Flush flush, WrongRead read) {
@@ -376,7 +383,7 @@ public final class StoryPicture {
     }
 
     private boolean isBox(Place place) {
-        return place.isCache() || place.kind() == Place.Kind.MEMORY;
+        return place.isCache() || place.kind() == Place.Kind.BUFFER || place.kind() == Place.Kind.MEMORY;
     }
 
     private void arrow(Move move, int y, boolean bad) {

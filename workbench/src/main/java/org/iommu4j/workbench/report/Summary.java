@@ -70,7 +70,11 @@ final class Summary {
             return loser == null
                     ? "no place has that value any more"
                     : "at " + story.rows().get(wrong.lostAt()).first() + " " + loser.inWords()
-                            + " wrote its older line over that value";
+                            + (story.isDropped(wrong)
+                                    ? " dropped that value and wrote it nowhere"
+                                    : loser.isCache()
+                                            ? " wrote its older line over that value"
+                                            : " wrote its older word over that value");
         }
         if (wrong.holders().contains(Place.MEMORY)) {
             return "that value was in memory already, and " + wrong.source().inWords() + " still had an older one";
@@ -103,7 +107,8 @@ final class Summary {
             return "That value was written before the case began.";
         }
         WordStory.Row write = story.rows().get(wrong.write());
-        if (event(outcome, write).has(Trace.UC_WISHED) && !event(outcome, write).has(Trace.UNCACHEABLE)) {
+        TracedEvent written = event(outcome, write);
+        if (written.has(Trace.UC_WISHED) && !written.has(Trace.UNCACHEABLE | Trace.WRITE_COMBINING)) {
             return "The guest had mapped it uncached; the host let it be cached at " + write.last() + ".";
         }
         if (!wrong.flushes().isEmpty()) {
@@ -115,6 +120,9 @@ final class Summary {
         }
         if (wrong.lostAt() >= 0) {
             return dirtied(outcome, story, wrong, write);
+        }
+        if (wrong.holders().stream().anyMatch(place -> place.kind() == Place.Kind.BUFFER)) {
+            return "It was stored write-combining at " + write.last() + ", and no fence drained it since.";
         }
         if (outcome.blame() == Blame.GUEST_DRIVER) {
             return "The guest's driver asked for no flush between " + write.last() + " and "
@@ -150,6 +158,9 @@ final class Summary {
     }
 
     static String flushed(Flush flush) {
+        if (flush.later()) {
+            return "asked for a flush that still waited for a fence";
+        }
         if (flush.caches().isEmpty()) {
             return "flushed nothing";
         }

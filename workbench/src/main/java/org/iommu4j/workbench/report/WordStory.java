@@ -5,16 +5,19 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.sim.trace.TraceKind;
 import org.iommu4j.sim.verdict.StaleRead;
+import org.iommu4j.workbench.scenario.BufferNote;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.scenario.TimelineEntry;
 import org.iommu4j.workbench.scenario.TracedEvent;
@@ -29,6 +32,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class WordStory {
     private static final long LINE = 64;
+    private static final long PAGE = 4096;
 
     /** Memory before the first write: zeros. */
     private static final Copy FIRST = new Copy(0, 0);
@@ -90,9 +94,10 @@ final class WordStory {
      * @param row its row
      * @param who who asked
      * @param byGuest whether a guest asked, so that a host had to do it
-     * @param caches the caches that were flushed
+     * @param later whether it waits until the CPU orders its stores
+     * @param caches the caches that were flushed, or will be
      */
-    record Flush(int row, int at, String who, boolean byGuest, Set<Place> caches) {}
+    record Flush(int row, int at, String who, boolean byGuest, boolean later, Set<Place> caches) {}
 
     /**
      * A read that did not see the last write, with what led to it.
@@ -132,6 +137,8 @@ final class WordStory {
     private final Map<Place, Stay> open = new TreeMap<>();
     /** Lines that left a cache and are on their way to another. */
     private final List<Copy> moving = new ArrayList<>();
+    /** CPUs that stored to the line through their write-combining buffer, or asked to flush it, and no fence since. */
+    private final Set<Integer> waiting = new HashSet<>();
 
     private int newest;
     private int lastWrite = -1;
@@ -200,6 +207,14 @@ final class WordStory {
         return wrongReads;
     }
 
+    /** Returns whether the last copy of a wrong read's right value was dropped, and not overwritten. */
+    boolean isDropped(WrongRead wrong) {
+        return wrong.lostAt() >= 0
+                && rows.get(wrong.lostAt()).moves().stream()
+                        .anyMatch(move ->
+                                move.from().equals(move.to()) && move.from().equals(wrong.loser()));
+    }
+
     /** Returns the reads whose value was not where the replay has it: none, unless the replay is wrong. */
     List<String> unexplained() {
         return unexplained;
@@ -217,12 +232,19 @@ final class WordStory {
         return isAboutLine(event) && (event.address() & -8L) == word;
     }
 
-    private boolean isShown(TracedEvent event) {
+    private boolean isShown(TimelineEntry entry) {
+        TracedEvent event = entry.event();
         return switch (event.kind()) {
-            case NOTE, GUEST_WBINVD, WBINVD, INTERRUPT, PAGE_REQUEST -> true;
+            case NOTE -> !isAboutAnotherPage(entry.text());
+            case GUEST_WBINVD, WBINVD, WBNOINVD, INVD, SFENCE, INTERRUPT, PAGE_REQUEST -> true;
             case DMA_READ, DMA_WRITE -> event.has(Trace.FAULT) || isAboutLine(event);
             default -> isAboutLine(event);
         };
+    }
+
+    private boolean isAboutAnotherPage(String note) {
+        OptionalLong page = BufferNote.hostAddress(note);
+        return page.isPresent() && page.getAsLong() != (word & -PAGE);
     }
 
     private Place actor(TimelineEntry entry, Place.Kind kind) {
@@ -233,8 +255,7 @@ final class WordStory {
         copies.put(Place.MEMORY, FIRST);
         earlier.stream().filter(this::isAboutLine).forEach(this::before);
         follow(-1);
-        List<TimelineEntry> shown =
-                entries.stream().filter(entry -> isShown(entry.event())).toList();
+        List<TimelineEntry> shown = entries.stream().filter(this::isShown).toList();
         Set<TimelineEntry> done = new LinkedHashSet<>();
         for (int i = 0; i < shown.size(); i++) {
             TimelineEntry entry = shown.get(i);
@@ -242,11 +263,14 @@ final class WordStory {
                 continue;
             }
             switch (entry.event().kind()) {
-                case GUEST_WBINVD, WBINVD -> flush(shown, i, done);
-                case CLFLUSH -> flushLine(entry);
+                case GUEST_WBINVD, WBINVD, WBNOINVD -> flush(shown, i, done);
+                case INVD -> discard(entry);
+                case CLFLUSH, CLFLUSHOPT, CLWB -> flushLine(entry);
+                case SFENCE -> fence(entry);
                 case FILL, EVICT, INVALIDATE, WRITE_BACK -> i = move(shown, i);
+                case DRAIN -> drain(entry);
                 case LOAD, STORE -> access(entry, entry.at());
-                case DMA_READ, DMA_WRITE -> dma(entry);
+                case DMA_READ, DMA_WRITE -> dma(entry, entry.at());
                 case INTERRUPT, PAGE_REQUEST -> {
                     Place device = actor(entry, Place.Kind.DEVICE);
                     row(entry.at(), entry, entry.text(), List.of(new Move(device, device, Way.PLAIN)));
@@ -274,13 +298,9 @@ final class WordStory {
             case FILL -> fill(cache, event.word(word));
             case WRITE_BACK -> writeBack(cache, event.word(word));
             case EVICT, INVALIDATE -> leave(cache);
-            case STORE, DMA_WRITE, UNIT_WRITE -> {
-                boolean cached =
-                        event.kind() == TraceKind.STORE && !event.has(Trace.UNCACHEABLE) && copies.containsKey(cache);
-                if (isAboutWord(event) && !event.has(Trace.FAULT)) {
-                    written(event, cached ? cache : Place.MEMORY);
-                }
-            }
+            case DRAIN -> drained(event);
+            case STORE -> stored(event, () -> written(event, target(event)));
+            case DMA_WRITE, UNIT_WRITE -> deviceWrote(event, () -> written(event, target(event)));
             default -> {
                 // Reads change nothing.
             }
@@ -332,7 +352,9 @@ final class WordStory {
         }
         copies.forEach((place, copy) ->
                 open.computeIfAbsent(place, unused -> new Stay(place, row, row, copy.value(), freshness(place))));
-        if (lostAt < 0 && copies.values().stream().noneMatch(copy -> copy.version() == newest)) {
+        if (copies.values().stream().anyMatch(copy -> copy.version() == newest)) {
+            lostAt = -1;
+        } else if (lostAt < 0) {
             lostAt = row;
         }
     }
@@ -392,6 +414,13 @@ final class WordStory {
                     access(next, entry.at());
                     return at + 1;
                 }
+                if (next != null
+                        && next.event().kind() == TraceKind.DMA_WRITE
+                        && !next.event().has(Trace.UNSNOOPED | Trace.FAULT)
+                        && event.source() < 0) {
+                    dma(next, entry.at());
+                    return at + 1;
+                }
                 row(entry.at(), entry, "fills", List.of(new Move(from.orElse(Place.MEMORY), cache, Way.PLAIN)));
                 return at;
             }
@@ -404,11 +433,16 @@ final class WordStory {
                         && next.event().source() == event.source()) {
                     copies.remove(cache);
                     last = next;
+                } else if (cache.kind() == Place.Kind.CACHE) {
+                    toShared(cache);
                 }
                 row(entry.at(), last, "writes back", List.of(new Move(cache, Place.MEMORY, Way.PLAIN)));
                 return last.equals(entry) ? at : at + 1;
             }
             default -> {
+                if (event.kind() == TraceKind.EVICT && event.has(Trace.DIRTY) && cache.kind() == Place.Kind.CACHE) {
+                    toShared(cache);
+                }
                 leave(cache);
                 row(entry.at(), entry, "drops it", List.of(new Move(cache, cache, Way.PLAIN)));
                 return at;
@@ -426,10 +460,49 @@ final class WordStory {
         }
     }
 
+    /** A shared cache that has a line from a private one already takes its newer words without an event. */
+    private void toShared(Place cache) {
+        Copy copy = copies.get(cache);
+        if (copy != null) {
+            copies.computeIfPresent(Place.SHARED_CACHE, (shared, old) -> copy);
+        }
+    }
+
+    /** Replays words that leave a write-combining buffer. */
+    private void drain(TimelineEntry entry) {
+        Place buffer = Place.buffer(entry.event().source());
+        boolean here = copies.containsKey(buffer);
+        drained(entry.event());
+        row(
+                entry.at(),
+                entry,
+                here ? "drains" : "drains another word",
+                List.of(new Move(buffer, Place.MEMORY, Way.PLAIN)));
+    }
+
+    private void drained(TracedEvent event) {
+        Place buffer = Place.buffer(event.source());
+        Copy copy = copies.remove(buffer);
+        if (copy != null) {
+            copies.put(Place.MEMORY, copy);
+            if (copy.version() != newest) {
+                loser = buffer;
+            }
+        }
+    }
+
     /** Takes the newest copy with that value; which one is not recorded, and equal values look the same. */
     private Optional<Place> fill(Place cache, long value) {
+        Place peer = copies.keySet().stream()
+                .filter(place -> place.kind() == Place.Kind.CACHE && !place.equals(cache))
+                .findFirst()
+                .orElse(null);
+        if (peer != null && cache.kind() == Place.Kind.CACHE) {
+            toShared(peer);
+        }
         Optional<Map.Entry<Place, Copy>> from = copies.entrySet().stream()
-                .filter(each -> each.getValue().value() == value)
+                .filter(each -> each.getKey().kind() != Place.Kind.BUFFER
+                        && each.getValue().value() == value)
                 .max(Comparator.comparingInt(
                                 (Map.Entry<Place, Copy> each) -> each.getValue().version())
                         .thenComparing(each -> each.getKey().equals(Place.MEMORY) ? 0 : 1));
@@ -456,20 +529,65 @@ final class WordStory {
 
     // ---- who reads and writes ------------------------------------------------------------------------------------
 
+    /** Returns the place that an access of a CPU meets, or a write of a device. */
+    private Place target(TracedEvent event) {
+        if (isDma(event) || event.kind() == TraceKind.UNIT_WRITE) {
+            return !event.has(Trace.UNSNOOPED) && copies.containsKey(Place.SHARED_CACHE)
+                    ? Place.SHARED_CACHE
+                    : Place.MEMORY;
+        }
+        boolean store = event.kind() == TraceKind.STORE;
+        if (event.has(Trace.WRITE_COMBINING)) {
+            return store ? Place.buffer(event.source()) : Place.MEMORY;
+        }
+        boolean past = event.has(Trace.UNCACHEABLE) || store && event.has(Trace.WRITE_THROUGH | Trace.WRITE_PROTECTED);
+        Place cache = Place.cache(event.source());
+        return !past && copies.containsKey(cache) ? cache : Place.MEMORY;
+    }
+
+    /** Makes a store's value the newest, and takes it into the caches that a store through them changes. */
+    private void stored(TracedEvent event, Runnable write) {
+        if (isAboutWord(event)) {
+            write.run();
+        }
+        if (event.has(Trace.WRITE_THROUGH)) {
+            Copy memory = copies.getOrDefault(Place.MEMORY, FIRST);
+            copies.computeIfPresent(Place.cache(event.source()), (cache, old) -> memory);
+            copies.computeIfPresent(Place.SHARED_CACHE, (cache, old) -> memory);
+        }
+    }
+
+    /**
+     * Makes a device's value the newest. A snooped write empties all caches, unless it goes to the shared one, which
+     * then has the words of the private ones that were emptied.
+     */
+    private void deviceWrote(TracedEvent event, Runnable write) {
+        if (target(event).equals(Place.SHARED_CACHE)) {
+            moving.stream()
+                    .max(Comparator.comparingInt(Copy::version))
+                    .ifPresent(copy -> copies.put(Place.SHARED_CACHE, copy));
+        }
+        moving.clear();
+        if (isAboutWord(event) && !event.has(Trace.FAULT)) {
+            write.run();
+        }
+    }
+
     private void access(TimelineEntry entry, int first) {
         TracedEvent event = entry.event();
         Place actor = actor(entry, Place.Kind.ACTOR);
-        Place cache = Place.cache(event.source());
-        boolean cached = !event.has(Trace.UNCACHEABLE) && copies.containsKey(cache);
-        Place place = cached ? cache : Place.MEMORY;
+        Place place = target(event);
         boolean store = event.kind() == TraceKind.STORE;
         boolean here = isAboutWord(event);
-        String words = (store ? "stores " : "loads ")
-                + (here ? Values.of(event.value()) : "another word")
-                + (event.has(Trace.UNCACHEABLE) ? " uncached" : "");
-        if (store && here) {
-            written(entry, place);
+        moving.clear();
+        if (store) {
+            stored(event, () -> written(entry, place));
+            if (event.has(Trace.WRITE_COMBINING)) {
+                waiting.add(event.source());
+            }
         }
+        String words =
+                (store ? "stores " : "loads ") + (here ? Values.of(event.value()) : "another word") + type(event);
         row(
                 first,
                 entry,
@@ -480,7 +598,20 @@ final class WordStory {
         }
     }
 
-    private void dma(TimelineEntry entry) {
+    private static String type(TracedEvent event) {
+        if (event.has(Trace.UNCACHEABLE)) {
+            return " uncached";
+        }
+        if (event.has(Trace.WRITE_COMBINING)) {
+            return " as WC";
+        }
+        if (event.has(Trace.WRITE_THROUGH)) {
+            return " as WT";
+        }
+        return event.has(Trace.WRITE_PROTECTED) ? " as WP" : "";
+    }
+
+    private void dma(TimelineEntry entry, int first) {
         TracedEvent event = entry.event();
         Place device = actor(entry, Place.Kind.DEVICE);
         if (event.has(Trace.FAULT)) {
@@ -493,10 +624,9 @@ final class WordStory {
         String value = here ? Values.of(event.value()) : "another word";
         String route = event.has(Trace.NO_SNOOP_BLOCKED) ? ", no-snoop blocked" : past ? ", no-snoop" : ", snooped";
         if (event.kind() == TraceKind.DMA_WRITE) {
-            if (here) {
-                written(entry, Place.MEMORY);
-            }
-            row(entry.at(), entry, "writes " + value + route, List.of(new Move(device, Place.MEMORY, way)));
+            Place place = target(event);
+            deviceWrote(event, () -> written(entry, place));
+            row(first, entry, "writes " + value + route, List.of(new Move(device, place, way)));
             return;
         }
         Place source = past ? Place.MEMORY : snooped();
@@ -508,7 +638,10 @@ final class WordStory {
 
     /** Returns where a snooped read finds the word: a CPU's own cache first. */
     private Place snooped() {
-        return copies.keySet().stream().min(Comparator.naturalOrder()).orElse(Place.MEMORY);
+        return copies.keySet().stream()
+                .filter(Place::isCache)
+                .min(Comparator.naturalOrder())
+                .orElse(Place.MEMORY);
     }
 
     private void read(TimelineEntry entry, Place source) {
@@ -533,7 +666,8 @@ final class WordStory {
         List<Flush> asked = flushes.stream()
                 .filter(flush -> flush.row() > lastWrite
                         && flush.row() < row
-                        && flush.who().equals(cpu))
+                        && flush.who().equals(cpu)
+                        && (!flush.later() || holders.stream().anyMatch(Place::isCache)))
                 .toList();
         wrongReads.add(new WrongRead(read, row, lastWrite, holders, source, lostAt, lostAt < 0 ? null : loser, asked));
     }
@@ -549,7 +683,7 @@ final class WordStory {
 
     // ---- who flushes ---------------------------------------------------------------------------------------------
 
-    /** Replays WBINVD with all CPUs on which it ran; what it wrote back stays to be replayed. */
+    /** Replays WBINVD or WBNOINVD with all CPUs on which it ran; what it wrote back stays to be replayed. */
     private void flush(List<TimelineEntry> shown, int at, Set<TimelineEntry> done) {
         TimelineEntry first = shown.get(at);
         boolean byGuest = first.event().kind() == TraceKind.GUEST_WBINVD;
@@ -560,14 +694,15 @@ final class WordStory {
         for (int i = byGuest ? at + 1 : at; i < shown.size(); i++) {
             TimelineEntry entry = shown.get(i);
             TraceKind kind = entry.event().kind();
-            if (kind == TraceKind.WBINVD && entry.who().equals(first.who())) {
+            if ((kind == TraceKind.WBINVD || kind == TraceKind.WBNOINVD)
+                    && entry.who().equals(first.who())) {
                 caches.add(Place.cache(entry.event().source()));
                 done.add(entry);
                 if (i <= adjacent + 1) {
                     last = entry;
                     adjacent = i;
                 }
-            } else if (kind != TraceKind.WRITE_BACK && kind != TraceKind.INVALIDATE) {
+            } else if (kind != TraceKind.WRITE_BACK && kind != TraceKind.INVALIDATE && kind != TraceKind.DRAIN) {
                 break;
             }
         }
@@ -576,11 +711,13 @@ final class WordStory {
         if (moves.isEmpty()) {
             moves.add(new Move(actor, actor, Way.FLUSH));
         }
-        flushes.add(new Flush(rows.size(), first.at(), first.who(), byGuest, caches));
-        row(first.at(), last, caches.isEmpty() ? "WBINVD, no effect" : "WBINVD", moves);
+        flushes.add(new Flush(rows.size(), first.at(), first.who(), byGuest, false, caches));
+        String instruction = first.event().kind() == TraceKind.WBNOINVD ? "WBNOINVD" : "WBINVD";
+        row(first.at(), last, caches.isEmpty() ? instruction + ", no effect" : instruction, moves);
     }
 
     private void flushLine(TimelineEntry entry) {
+        TraceKind kind = entry.event().kind();
         Place actor = actor(entry, Place.Kind.ACTOR);
         Set<Place> caches = new TreeSet<>();
         copies.keySet().stream().filter(Place::isCache).forEach(caches::add);
@@ -589,7 +726,43 @@ final class WordStory {
         if (moves.isEmpty()) {
             moves.add(new Move(actor, Place.MEMORY, Way.FLUSH));
         }
-        flushes.add(new Flush(rows.size(), entry.at(), entry.who(), false, caches));
-        row(entry.at(), entry, "flushes the line", moves);
+        boolean later = kind != TraceKind.CLFLUSH;
+        if (later) {
+            waiting.add(entry.event().source());
+        }
+        flushes.add(new Flush(rows.size(), entry.at(), entry.who(), false, later, caches));
+        row(
+                entry.at(),
+                entry,
+                switch (kind) {
+                    case CLWB -> "CLWB, done by a fence";
+                    case CLFLUSHOPT -> "CLFLUSHOPT, done by a fence";
+                    default -> "flushes the line";
+                },
+                moves);
+    }
+
+    /** Replays INVD, which is no flush: what it empties is dropped in rows of its own. */
+    private void discard(TimelineEntry entry) {
+        Place actor = actor(entry, Place.Kind.ACTOR);
+        row(
+                entry.at(),
+                entry,
+                "INVD",
+                List.of(new Move(actor, Place.cache(entry.event().source()), Way.FLUSH)));
+    }
+
+    /** Replays SFENCE where something of the line may wait for it. */
+    private void fence(TimelineEntry entry) {
+        int cpu = entry.event().source();
+        if (waiting.remove(cpu)) {
+            Place actor = actor(entry, Place.Kind.ACTOR);
+            Place buffer = Place.buffer(cpu);
+            row(
+                    entry.at(),
+                    entry,
+                    "SFENCE",
+                    List.of(new Move(actor, copies.containsKey(buffer) ? buffer : actor, Way.FLUSH)));
+        }
     }
 }

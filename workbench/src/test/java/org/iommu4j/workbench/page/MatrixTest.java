@@ -58,7 +58,7 @@ class MatrixTest {
                     .as(what)
                     .isTrue();
         });
-        String table = new CaseTable(Help.defaultColorScheme(Ansi.OFF)).byReleases(outcomes);
+        String table = new CaseTable(Help.defaultColorScheme(Ansi.OFF), 80).byReleases(outcomes);
         if (Boolean.getBoolean("iommu4j.matrix.write")) {
             Files.writeString(Path.of("src/test/resources/org/iommu4j/workbench/page/matrix.txt"), table);
         }

@@ -91,6 +91,24 @@ class WordStoryTest {
     }
 
     @Test
+    void theAddressesOfABufferAreInThePictureOfItsOwnWordOnly() {
+        Outcome outcome = Library.run("mixed-container", "intel-mixed");
+        List<WordStory> stories = WordStory.of(outcome);
+
+        assertThat(stories).hasSizeGreaterThan(1);
+        assertThat(stories)
+                .allSatisfy(story -> assertThat(story.rows())
+                        .extracting(Row::words)
+                        .filteredOn(words -> words.contains("HPA 0x"))
+                        .singleElement()
+                        .asString()
+                        .endsWith("HPA 0x" + Long.toHexString(story.word()) + " in memory"));
+        assertThat(outcome.timeline())
+                .filteredOn(entry -> entry.text().contains("HPA 0x"))
+                .hasSizeGreaterThan(1);
+    }
+
+    @Test
     void aLineThatIsWrittenBackOverADevicesDataIsNamedAsWhatLostIt() {
         WordStory story =
                 WordStory.of(Library.run("stale-writeback", "intel-nosc")).get(0);
