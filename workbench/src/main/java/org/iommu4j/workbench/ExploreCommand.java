@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
@@ -24,6 +25,7 @@ import org.iommu4j.explorer.Settings;
 import org.iommu4j.explorer.Violation;
 import org.iommu4j.host.InputException;
 import org.iommu4j.host.Printable;
+import org.iommu4j.workbench.explore.Bisection;
 import org.iommu4j.workbench.explore.PageExplorer;
 import org.iommu4j.workbench.output.Json;
 import org.iommu4j.workbench.output.Terminal;
@@ -57,7 +59,8 @@ import tools.jackson.databind.node.ObjectNode;
             "",
             "Examples:",
             "  iommu4j explore flushed-buffer.yaml --linux 6.12 --save found.yaml",
-            "  iommu4j explore flushed-buffer.yaml --fix maskKeepsOwnCpu"
+            "  iommu4j explore flushed-buffer.yaml --fix maskKeepsOwnCpu",
+            "  iommu4j explore hot-added-uncached.yaml --bisect"
         })
 final class ExploreCommand implements Callable<Integer> {
     private static final String DEFAULT_MACHINE = "intel-nosc";
@@ -80,6 +83,12 @@ final class ExploreCommand implements Callable<Integer> {
             paramLabel = "RELEASE",
             description = "The kernel whose rules apply, such as 6.12 or 6.12.95+deb13 (default: the newest).")
     private String linux = LinuxRelease.NEWEST.toString();
+
+    @Option(
+            names = "--bisect",
+            description = "Explores under every known release, and names those at which the answer changes."
+                    + " A violation under any of them is a bad answer.")
+    private boolean bisect;
 
     @Option(
             names = "--property",
@@ -122,14 +131,14 @@ final class ExploreCommand implements Callable<Integer> {
     public Integer call() {
         Workbench workbench = Workbench.create();
         Page page = PageReader.read(PathConverter.parameter(file));
+        if (bisect) {
+            return bisect(workbench, page);
+        }
         LinuxRelease release = LinuxRelease.built(linux);
-        Kernel kernel = Kernel.of(release).withCorrections(new HashSet<>(fixes));
-        PageExplorer explorer =
-                new PageExplorer(workbench.runner(), page, workbench.machines().named(machine), kernel, never());
-        Bounds bounds = Bounds.NONE.withMemory(memory).withDepth(depth == null ? Bounds.NONE.depth() : depth);
+        PageExplorer explorer = explorer(workbench, page, release);
         Report report;
         try {
-            report = explorer.explore(Settings.DEFAULT.withWorkers(workers), bounds, () -> false);
+            report = explore(explorer);
         } catch (NotApplicableException | IommuException e) {
             throw new InputException(
                     page.file() + ":1:1: the page can't be set up on " + machine + ", Linux " + release + ": "
@@ -146,8 +155,7 @@ final class ExploreCommand implements Callable<Integer> {
         PrintWriter out = commandLine.getOut();
         switch (format) {
             case TEXT -> {
-                out.println(page.name() + " on " + machine + ", Linux " + release
-                        + (fixes.isEmpty() ? "" : " with " + String.join(", ", fixes)) + ": "
+                out.println(title(page) + ", Linux " + release + withFixes() + ": "
                         + violation.map(Violation::property).orElse("nothing found"));
                 out.println(report.cover().statement());
                 violation.ifPresent(each -> {
@@ -164,6 +172,92 @@ final class ExploreCommand implements Callable<Integer> {
         }
         out.flush();
         return violation.isPresent() ? Main.EXIT_BAD : 0;
+    }
+
+    private PageExplorer explorer(Workbench workbench, Page page, LinuxRelease release) {
+        Kernel kernel = Kernel.of(release).withCorrections(new HashSet<>(fixes));
+        return new PageExplorer(workbench.runner(), page, workbench.machines().named(machine), kernel, never());
+    }
+
+    private Report explore(PageExplorer explorer) {
+        Bounds bounds = Bounds.NONE.withMemory(memory).withDepth(depth == null ? Bounds.NONE.depth() : depth);
+        return explorer.explore(Settings.DEFAULT.withWorkers(workers), bounds, () -> false);
+    }
+
+    private int bisect(Workbench workbench, Page page) {
+        CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
+        for (String other : List.of("--linux", "--save")) {
+            if (commandLine.getParseResult().hasMatchedOption(other)) {
+                throw new InputException("--bisect explores under every known release, so " + other + " has no place");
+            }
+        }
+        List<Bisection.Run> runs =
+                Bisection.of(LinuxRelease.known(), release -> explore(explorer(workbench, page, release)));
+        PrintWriter out = commandLine.getOut();
+        switch (format) {
+            case TEXT -> out.print(text(page, runs));
+            case JSON -> out.println(Json.page(node(page, runs)));
+        }
+        out.flush();
+        if (runs.stream().allMatch(run -> run.answer().kind() == Bisection.Kind.NOT_APPLICABLE)) {
+            throw new InputException(
+                    page.file() + ":1:1: the page can't be set up on " + machine + " under any release");
+        }
+        return runs.stream().anyMatch(run -> run.answer().kind() == Bisection.Kind.VIOLATION) ? Main.EXIT_BAD : 0;
+    }
+
+    private String text(Page page, List<Bisection.Run> runs) {
+        StringBuilder text = new StringBuilder();
+        text.append(title(page))
+                .append(", every release of Linux")
+                .append(withFixes())
+                .append(":\n");
+        List<String> releases = runs.stream()
+                .map(run -> run.first().equals(run.last()) ? run.first().toString() : run.first() + " to " + run.last())
+                .toList();
+        int width = releases.stream().mapToInt(String::length).max().orElse(0);
+        for (int i = 0; i < runs.size(); i++) {
+            text.append(String.format(
+                    Locale.ROOT,
+                    "  %-" + width + "s  %s%n",
+                    releases.get(i),
+                    runs.get(i).answer().text()));
+        }
+        String changes =
+                runs.stream().skip(1).map(run -> run.first().toString()).collect(Collectors.joining(", "));
+        return text.append(changes.isEmpty() ? "The answer never changes." : "The answer changes with " + changes + ".")
+                .append('\n')
+                .toString();
+    }
+
+    private ObjectNode node(Page page, List<Bisection.Run> runs) {
+        ObjectNode node = node(page);
+        ArrayNode answers = node.putArray("runs");
+        runs.forEach(run -> answers.addObject()
+                .put("first", run.first().toString())
+                .put("last", run.last().toString())
+                .put("kind", run.answer().kind().name())
+                .put("answer", run.answer().text()));
+        return node;
+    }
+
+    /** Returns what is explored where. */
+    private String title(Page page) {
+        return page.name() + " on " + machine;
+    }
+
+    private String withFixes() {
+        return fixes.isEmpty() ? "" : " with " + String.join(", ", fixes);
+    }
+
+    /** Returns what every answer begins with. */
+    private ObjectNode node(Page page) {
+        ObjectNode node = JsonNodeFactory.instance.objectNode();
+        node.put("case", page.name());
+        node.put("machine", machine);
+        ArrayNode corrections = node.putArray("fixes");
+        fixes.forEach(corrections::add);
+        return node;
     }
 
     /** Returns the outcome of a run, null when it has no one answer, since a request is refused after other DMA. */
@@ -220,12 +314,8 @@ final class ExploreCommand implements Callable<Integer> {
     }
 
     private ObjectNode node(Page page, LinuxRelease release, Report report, @Nullable Outcome outcome) {
-        ObjectNode node = JsonNodeFactory.instance.objectNode();
-        node.put("case", page.name());
-        node.put("machine", machine);
+        ObjectNode node = node(page);
         node.put("linux", release.toString());
-        ArrayNode corrections = node.putArray("fixes");
-        fixes.forEach(corrections::add);
         Cover cover = report.cover();
         node.putObject("cover")
                 .put("states", cover.states())
