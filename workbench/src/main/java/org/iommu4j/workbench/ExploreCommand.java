@@ -14,12 +14,15 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.function.BooleanSupplier;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.explorer.Bounds;
 import org.iommu4j.explorer.Cover;
+import org.iommu4j.explorer.Ended;
 import org.iommu4j.explorer.Report;
 import org.iommu4j.explorer.Settings;
 import org.iommu4j.explorer.Violation;
@@ -57,6 +60,9 @@ import tools.jackson.databind.node.ObjectNode;
         description = "Tries all orders of a page's programs and of what may happen beside them (docs/explorer.md).",
         footer = {
             "",
+            "Exit codes: 0 nothing found; 1 a violation; 2 any failure;",
+            "130 stopped by Ctrl-C, after what was covered so far is printed.",
+            "",
             "Examples:",
             "  iommu4j explore flushed-buffer.yaml --linux 6.12 --save found.yaml",
             "  iommu4j explore flushed-buffer.yaml --fix maskKeepsOwnCpu",
@@ -65,6 +71,8 @@ import tools.jackson.databind.node.ObjectNode;
 final class ExploreCommand implements Callable<Integer> {
     private static final String DEFAULT_MACHINE = "intel-nosc";
     private static final int LONGEST_ABOUT = 110;
+
+    private final Supplier<? extends Interruption> interruptions;
 
     @Spec
     private @Nullable CommandSpec spec;
@@ -127,18 +135,33 @@ final class ExploreCommand implements Callable<Integer> {
             description = "One of: ${COMPLETION-CANDIDATES} (default: text).")
     private OutputFormat format = OutputFormat.TEXT;
 
+    ExploreCommand() {
+        this(Interruption::watch);
+    }
+
+    /** Stops as it is told by what is supplied, which is closed at the end. */
+    ExploreCommand(Supplier<? extends Interruption> interruptions) {
+        this.interruptions = interruptions;
+    }
+
     @Override
     public Integer call() {
+        try (Interruption stop = interruptions.get()) {
+            return answer(stop);
+        }
+    }
+
+    private int answer(BooleanSupplier stop) {
         Workbench workbench = Workbench.create();
         Page page = PageReader.read(PathConverter.parameter(file));
         if (bisect) {
-            return bisect(workbench, page);
+            return bisect(workbench, page, stop);
         }
         LinuxRelease release = LinuxRelease.built(linux);
         PageExplorer explorer = explorer(workbench, page, release);
         Report report;
         try {
-            report = explore(explorer);
+            report = explore(explorer, stop);
         } catch (NotApplicableException | IommuException e) {
             throw new InputException(
                     page.file() + ":1:1: the page can't be set up on " + machine + ", Linux " + release + ": "
@@ -171,6 +194,9 @@ final class ExploreCommand implements Callable<Integer> {
             case JSON -> out.println(Json.page(node(page, release, report, outcome)));
         }
         out.flush();
+        if (report.cover().ended() == Ended.INTERRUPTED) {
+            return Main.EXIT_INTERRUPTED;
+        }
         return violation.isPresent() ? Main.EXIT_BAD : 0;
     }
 
@@ -179,12 +205,12 @@ final class ExploreCommand implements Callable<Integer> {
         return new PageExplorer(workbench.runner(), page, workbench.machines().named(machine), kernel, never());
     }
 
-    private Report explore(PageExplorer explorer) {
+    private Report explore(PageExplorer explorer, BooleanSupplier stop) {
         Bounds bounds = Bounds.NONE.withMemory(memory).withDepth(depth == null ? Bounds.NONE.depth() : depth);
-        return explorer.explore(Settings.DEFAULT.withWorkers(workers), bounds, () -> false);
+        return explorer.explore(Settings.DEFAULT.withWorkers(workers), bounds, stop);
     }
 
-    private int bisect(Workbench workbench, Page page) {
+    private int bisect(Workbench workbench, Page page, BooleanSupplier stop) {
         CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
         for (String other : List.of("--linux", "--save")) {
             if (commandLine.getParseResult().hasMatchedOption(other)) {
@@ -192,13 +218,16 @@ final class ExploreCommand implements Callable<Integer> {
             }
         }
         List<Bisection.Run> runs =
-                Bisection.of(LinuxRelease.known(), release -> explore(explorer(workbench, page, release)));
+                Bisection.of(LinuxRelease.known(), release -> explore(explorer(workbench, page, release), stop));
         PrintWriter out = commandLine.getOut();
         switch (format) {
             case TEXT -> out.print(text(page, runs));
             case JSON -> out.println(Json.page(node(page, runs)));
         }
         out.flush();
+        if (left(runs) > 0) {
+            return Main.EXIT_INTERRUPTED;
+        }
         if (runs.stream().allMatch(run -> run.answer().kind() == Bisection.Kind.NOT_APPLICABLE)) {
             throw new InputException(
                     page.file() + ":1:1: the page can't be set up on " + machine + " under any release");
@@ -225,9 +254,24 @@ final class ExploreCommand implements Callable<Integer> {
         }
         String changes =
                 runs.stream().skip(1).map(run -> run.first().toString()).collect(Collectors.joining(", "));
-        return text.append(changes.isEmpty() ? "The answer never changes." : "The answer changes with " + changes + ".")
-                .append('\n')
-                .toString();
+        text.append(changes.isEmpty() ? "The answer never changes." : "The answer changes with " + changes + ".")
+                .append('\n');
+        List<LinuxRelease> known = LinuxRelease.known();
+        int left = left(runs);
+        if (left > 0) {
+            text.append("Interrupted: ")
+                    .append(known.get(known.size() - left))
+                    .append(" and newer were not explored to an end.\n");
+        }
+        return text.toString();
+    }
+
+    /** Returns how many releases an interruption kept from an answer: the newest. */
+    private static int left(List<Bisection.Run> runs) {
+        List<LinuxRelease> known = LinuxRelease.known();
+        return runs.isEmpty()
+                ? known.size()
+                : known.size() - 1 - known.indexOf(runs.get(runs.size() - 1).last());
     }
 
     private ObjectNode node(Page page, List<Bisection.Run> runs) {
@@ -238,6 +282,7 @@ final class ExploreCommand implements Callable<Integer> {
                 .put("last", run.last().toString())
                 .put("kind", run.answer().kind().name())
                 .put("answer", run.answer().text()));
+        node.put("interrupted", left(runs) > 0);
         return node;
     }
 

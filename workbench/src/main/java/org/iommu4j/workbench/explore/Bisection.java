@@ -7,9 +7,11 @@ import java.util.Objects;
 import java.util.function.Function;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.explorer.Ended;
 import org.iommu4j.explorer.Report;
 import org.iommu4j.explorer.Violation;
 import org.iommu4j.workbench.scenario.NotApplicableException;
+import org.jspecify.annotations.Nullable;
 
 /** What an exploration answers under each of several releases, as runs of equal answers. */
 public final class Bisection {
@@ -57,7 +59,7 @@ public final class Bisection {
 
     /**
      * Explores under each release, and joins neighbours of equal answers. Every release is asked, since an answer may
-     * change and change back.
+     * change and change back. An exploration that is interrupted is no answer, and ends the list.
      *
      * @param releases in the order of their age
      * @param exploration explores under a release; {@link NotApplicableException} and {@link IommuException} of the
@@ -67,6 +69,9 @@ public final class Bisection {
         List<Run> runs = new ArrayList<>();
         for (LinuxRelease release : releases) {
             Answer answer = answer(release, exploration);
+            if (answer == null) {
+                break;
+            }
             int last = runs.size() - 1;
             if (last >= 0 && runs.get(last).answer().equals(answer)) {
                 runs.set(last, new Run(runs.get(last).first(), release, answer));
@@ -77,7 +82,8 @@ public final class Bisection {
         return List.copyOf(runs);
     }
 
-    private static Answer answer(LinuxRelease release, Function<LinuxRelease, Report> exploration) {
+    /** Returns the answer under a release, null when it is interrupted. */
+    private static @Nullable Answer answer(LinuxRelease release, Function<LinuxRelease, Report> exploration) {
         Report report;
         try {
             report = exploration.apply(release);
@@ -85,6 +91,9 @@ public final class Bisection {
             return new Answer(Kind.NOT_APPLICABLE, "not applicable: " + e.reason());
         } catch (IommuException e) {
             return new Answer(Kind.NOT_APPLICABLE, "the set-up is refused: " + e.errno());
+        }
+        if (report.cover().ended() == Ended.INTERRUPTED) {
+            return null;
         }
         return report.violation()
                 .map(Bisection::violation)
