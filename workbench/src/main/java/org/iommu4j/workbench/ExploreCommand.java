@@ -36,6 +36,7 @@ import org.iommu4j.workbench.page.Page;
 import org.iommu4j.workbench.page.PageReader;
 import org.iommu4j.workbench.page.PageText;
 import org.iommu4j.workbench.page.Programs;
+import org.iommu4j.workbench.report.ExploreHtml;
 import org.iommu4j.workbench.report.TextReport;
 import org.iommu4j.workbench.scenario.Kernel;
 import org.iommu4j.workbench.scenario.NotApplicableException;
@@ -66,6 +67,7 @@ import tools.jackson.databind.node.ObjectNode;
             "Examples:",
             "  iommu4j explore flushed-buffer.yaml --linux 6.12 --save found.yaml",
             "  iommu4j explore flushed-buffer.yaml --fix maskKeepsOwnCpu",
+            "  iommu4j explore flushed-buffer.yaml --format html > explored.html",
             "  iommu4j explore hot-added-uncached.yaml --bisect"
         })
 final class ExploreCommand implements Callable<Integer> {
@@ -133,7 +135,7 @@ final class ExploreCommand implements Callable<Integer> {
             names = "--format",
             paramLabel = "FORMAT",
             description = "One of: ${COMPLETION-CANDIDATES} (default: text).")
-    private OutputFormat format = OutputFormat.TEXT;
+    private CaseFormat format = CaseFormat.TEXT;
 
     ExploreCommand() {
         this(Interruption::watch);
@@ -192,6 +194,9 @@ final class ExploreCommand implements Callable<Integer> {
                 }
             }
             case JSON -> out.println(Json.page(node(page, release, report, outcome)));
+            case HTML ->
+                out.print(ExploreHtml.of(
+                        title(page) + ", Linux " + release + withFixes(), page.about(), report, outcome));
         }
         out.flush();
         if (report.cover().ended() == Ended.INTERRUPTED) {
@@ -217,12 +222,16 @@ final class ExploreCommand implements Callable<Integer> {
                 throw new InputException("--bisect explores under every known release, so " + other + " has no place");
             }
         }
+        if (format == CaseFormat.HTML) {
+            throw new InputException("--bisect prints text or json, expected no --format html");
+        }
         List<Bisection.Run> runs =
                 Bisection.of(LinuxRelease.known(), release -> explore(explorer(workbench, page, release), stop));
         PrintWriter out = commandLine.getOut();
-        switch (format) {
-            case TEXT -> out.print(text(page, runs));
-            case JSON -> out.println(Json.page(node(page, runs)));
+        if (format == CaseFormat.JSON) {
+            out.println(Json.page(node(page, runs)));
+        } else {
+            out.print(text(page, runs));
         }
         out.flush();
         if (left(runs) > 0) {

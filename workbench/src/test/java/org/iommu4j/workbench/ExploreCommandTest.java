@@ -108,6 +108,31 @@ class ExploreCommandTest {
     }
 
     @Test
+    void aBrowserShowsTheWayAndItsPicture() {
+        assertThat(execute("explore", FLUSHED, "--property", "stale read", "--format", "html"))
+                .isEqualTo(1);
+        assertThat(out.toString())
+                .startsWith("<!doctype html>")
+                .endsWith("</body></html>\n")
+                .contains("The shortest way to it has 15 events.")
+                .contains(": ended at the first violation")
+                .contains("<span class=\"CORRUPTED\">CORRUPTED by the host</span>")
+                .containsOnlyOnce("<ol>")
+                .contains("<svg class=\"story\"");
+        assertThat(out.toString().split("<li>scheduler: |<li>[a-z0-9]+: ", -1)).hasSize(16);
+    }
+
+    @Test
+    void aBrowserIsNotToldMoreThanWasCovered() {
+        assertThat(execute("explore", FLUSHED, "--depth", "5", "--format", "html"))
+                .isZero();
+        assertThat(out.toString())
+                .contains("not every order was tried: bounded by depth.")
+                .contains("<span class=\"UNKNOWN\">nothing found</span>")
+                .doesNotContain("<ol>", "<svg");
+    }
+
+    @Test
     void theReleaseAtWhichTheAnswerChangesIsNamed() {
         assertThat(execute("explore", "../examples/explorations/hot-added-uncached.yaml", "--bisect"))
                 .isEqualTo(1);
@@ -158,6 +183,8 @@ class ExploreCommandTest {
         assertThat(err.toString()).contains("no property 'stale'; known: stale read, lost write");
         assertThat(execute("explore", FLUSHED, "--bisect", "--linux", "6.12")).isEqualTo(2);
         assertThat(err.toString()).contains("--bisect explores under every known release, so --linux has no place");
+        assertThat(execute("explore", FLUSHED, "--bisect", "--format", "html")).isEqualTo(2);
+        assertThat(err.toString()).contains("--bisect prints text or json");
         assertThat(execute("explore", FLUSHED, "--fix", "guestMtrrs")).isEqualTo(2);
         assertThat(err.toString()).contains("no rule 'guestMtrrs'", "known: maskKeepsOwnCpu");
         assertThat(execute("explore", "../workbench/src/main/resources/cases/late-attach.yaml"))
