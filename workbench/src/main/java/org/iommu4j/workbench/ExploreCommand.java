@@ -9,21 +9,26 @@ import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.function.BooleanSupplier;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.explorer.Bounds;
 import org.iommu4j.explorer.Cover;
+import org.iommu4j.explorer.Ended;
 import org.iommu4j.explorer.Report;
 import org.iommu4j.explorer.Settings;
 import org.iommu4j.explorer.Violation;
 import org.iommu4j.host.InputException;
 import org.iommu4j.host.Printable;
+import org.iommu4j.workbench.explore.Bisection;
 import org.iommu4j.workbench.explore.PageExplorer;
 import org.iommu4j.workbench.output.Json;
 import org.iommu4j.workbench.output.Terminal;
@@ -31,6 +36,7 @@ import org.iommu4j.workbench.page.Page;
 import org.iommu4j.workbench.page.PageReader;
 import org.iommu4j.workbench.page.PageText;
 import org.iommu4j.workbench.page.Programs;
+import org.iommu4j.workbench.report.ExploreHtml;
 import org.iommu4j.workbench.report.TextReport;
 import org.iommu4j.workbench.scenario.Kernel;
 import org.iommu4j.workbench.scenario.NotApplicableException;
@@ -55,13 +61,20 @@ import tools.jackson.databind.node.ObjectNode;
         description = "Tries all orders of a page's programs and of what may happen beside them (docs/explorer.md).",
         footer = {
             "",
+            "Exit codes: 0 nothing found; 1 a violation; 2 any failure;",
+            "130 stopped by Ctrl-C, after what was covered so far is printed.",
+            "",
             "Examples:",
             "  iommu4j explore flushed-buffer.yaml --linux 6.12 --save found.yaml",
-            "  iommu4j explore flushed-buffer.yaml --fix maskKeepsOwnCpu"
+            "  iommu4j explore flushed-buffer.yaml --fix maskKeepsOwnCpu",
+            "  iommu4j explore flushed-buffer.yaml --format html > explored.html",
+            "  iommu4j explore hot-added-uncached.yaml --bisect"
         })
 final class ExploreCommand implements Callable<Integer> {
     private static final String DEFAULT_MACHINE = "intel-nosc";
     private static final int LONGEST_ABOUT = 110;
+
+    private final Supplier<? extends Interruption> interruptions;
 
     @Spec
     private @Nullable CommandSpec spec;
@@ -80,6 +93,12 @@ final class ExploreCommand implements Callable<Integer> {
             paramLabel = "RELEASE",
             description = "The kernel whose rules apply, such as 6.12 or 6.12.95+deb13 (default: the newest).")
     private String linux = LinuxRelease.NEWEST.toString();
+
+    @Option(
+            names = "--bisect",
+            description = "Explores under every known release, and names those at which the answer changes."
+                    + " A violation under any of them is a bad answer.")
+    private boolean bisect;
 
     @Option(
             names = "--property",
@@ -116,20 +135,35 @@ final class ExploreCommand implements Callable<Integer> {
             names = "--format",
             paramLabel = "FORMAT",
             description = "One of: ${COMPLETION-CANDIDATES} (default: text).")
-    private OutputFormat format = OutputFormat.TEXT;
+    private CaseFormat format = CaseFormat.TEXT;
+
+    ExploreCommand() {
+        this(Interruption::watch);
+    }
+
+    /** Stops as it is told by what is supplied, which is closed at the end. */
+    ExploreCommand(Supplier<? extends Interruption> interruptions) {
+        this.interruptions = interruptions;
+    }
 
     @Override
     public Integer call() {
+        try (Interruption stop = interruptions.get()) {
+            return answer(stop);
+        }
+    }
+
+    private int answer(BooleanSupplier stop) {
         Workbench workbench = Workbench.create();
         Page page = PageReader.read(PathConverter.parameter(file));
+        if (bisect) {
+            return bisect(workbench, page, stop);
+        }
         LinuxRelease release = LinuxRelease.built(linux);
-        Kernel kernel = Kernel.of(release).withCorrections(new HashSet<>(fixes));
-        PageExplorer explorer =
-                new PageExplorer(workbench.runner(), page, workbench.machines().named(machine), kernel, never());
-        Bounds bounds = Bounds.NONE.withMemory(memory).withDepth(depth == null ? Bounds.NONE.depth() : depth);
+        PageExplorer explorer = explorer(workbench, page, release);
         Report report;
         try {
-            report = explorer.explore(Settings.DEFAULT.withWorkers(workers), bounds, () -> false);
+            report = explore(explorer, stop);
         } catch (NotApplicableException | IommuException e) {
             throw new InputException(
                     page.file() + ":1:1: the page can't be set up on " + machine + ", Linux " + release + ": "
@@ -146,8 +180,7 @@ final class ExploreCommand implements Callable<Integer> {
         PrintWriter out = commandLine.getOut();
         switch (format) {
             case TEXT -> {
-                out.println(page.name() + " on " + machine + ", Linux " + release
-                        + (fixes.isEmpty() ? "" : " with " + String.join(", ", fixes)) + ": "
+                out.println(title(page) + ", Linux " + release + withFixes() + ": "
                         + violation.map(Violation::property).orElse("nothing found"));
                 out.println(report.cover().statement());
                 violation.ifPresent(each -> {
@@ -161,9 +194,124 @@ final class ExploreCommand implements Callable<Integer> {
                 }
             }
             case JSON -> out.println(Json.page(node(page, release, report, outcome)));
+            case HTML ->
+                out.print(ExploreHtml.of(
+                        title(page) + ", Linux " + release + withFixes(), page.about(), report, outcome));
         }
         out.flush();
+        if (report.cover().ended() == Ended.INTERRUPTED) {
+            return Main.EXIT_INTERRUPTED;
+        }
         return violation.isPresent() ? Main.EXIT_BAD : 0;
+    }
+
+    private PageExplorer explorer(Workbench workbench, Page page, LinuxRelease release) {
+        Kernel kernel = Kernel.of(release).withCorrections(new HashSet<>(fixes));
+        return new PageExplorer(workbench.runner(), page, workbench.machines().named(machine), kernel, never());
+    }
+
+    private Report explore(PageExplorer explorer, BooleanSupplier stop) {
+        Bounds bounds = Bounds.NONE.withMemory(memory).withDepth(depth == null ? Bounds.NONE.depth() : depth);
+        return explorer.explore(Settings.DEFAULT.withWorkers(workers), bounds, stop);
+    }
+
+    private int bisect(Workbench workbench, Page page, BooleanSupplier stop) {
+        CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
+        for (String other : List.of("--linux", "--save")) {
+            if (commandLine.getParseResult().hasMatchedOption(other)) {
+                throw new InputException("--bisect explores under every known release, so " + other + " has no place");
+            }
+        }
+        if (format == CaseFormat.HTML) {
+            throw new InputException("--bisect prints text or json, expected no --format html");
+        }
+        List<Bisection.Run> runs =
+                Bisection.of(LinuxRelease.known(), release -> explore(explorer(workbench, page, release), stop));
+        PrintWriter out = commandLine.getOut();
+        if (format == CaseFormat.JSON) {
+            out.println(Json.page(node(page, runs)));
+        } else {
+            out.print(text(page, runs));
+        }
+        out.flush();
+        if (left(runs) > 0) {
+            return Main.EXIT_INTERRUPTED;
+        }
+        if (runs.stream().allMatch(run -> run.answer().kind() == Bisection.Kind.NOT_APPLICABLE)) {
+            throw new InputException(
+                    page.file() + ":1:1: the page can't be set up on " + machine + " under any release");
+        }
+        return runs.stream().anyMatch(run -> run.answer().kind() == Bisection.Kind.VIOLATION) ? Main.EXIT_BAD : 0;
+    }
+
+    private String text(Page page, List<Bisection.Run> runs) {
+        StringBuilder text = new StringBuilder();
+        text.append(title(page))
+                .append(", every release of Linux")
+                .append(withFixes())
+                .append(":\n");
+        List<String> releases = runs.stream()
+                .map(run -> run.first().equals(run.last()) ? run.first().toString() : run.first() + " to " + run.last())
+                .toList();
+        int width = releases.stream().mapToInt(String::length).max().orElse(0);
+        for (int i = 0; i < runs.size(); i++) {
+            text.append(String.format(
+                    Locale.ROOT,
+                    "  %-" + width + "s  %s%n",
+                    releases.get(i),
+                    runs.get(i).answer().text()));
+        }
+        String changes =
+                runs.stream().skip(1).map(run -> run.first().toString()).collect(Collectors.joining(", "));
+        text.append(changes.isEmpty() ? "The answer never changes." : "The answer changes with " + changes + ".")
+                .append('\n');
+        List<LinuxRelease> known = LinuxRelease.known();
+        int left = left(runs);
+        if (left > 0) {
+            text.append("Interrupted: ")
+                    .append(known.get(known.size() - left))
+                    .append(" and newer were not explored to an end.\n");
+        }
+        return text.toString();
+    }
+
+    /** Returns how many releases an interruption kept from an answer: the newest. */
+    private static int left(List<Bisection.Run> runs) {
+        List<LinuxRelease> known = LinuxRelease.known();
+        return runs.isEmpty()
+                ? known.size()
+                : known.size() - 1 - known.indexOf(runs.get(runs.size() - 1).last());
+    }
+
+    private ObjectNode node(Page page, List<Bisection.Run> runs) {
+        ObjectNode node = node(page);
+        ArrayNode answers = node.putArray("runs");
+        runs.forEach(run -> answers.addObject()
+                .put("first", run.first().toString())
+                .put("last", run.last().toString())
+                .put("kind", run.answer().kind().name())
+                .put("answer", run.answer().text()));
+        node.put("interrupted", left(runs) > 0);
+        return node;
+    }
+
+    /** Returns what is explored where. */
+    private String title(Page page) {
+        return page.name() + " on " + machine;
+    }
+
+    private String withFixes() {
+        return fixes.isEmpty() ? "" : " with " + String.join(", ", fixes);
+    }
+
+    /** Returns what every answer begins with. */
+    private ObjectNode node(Page page) {
+        ObjectNode node = JsonNodeFactory.instance.objectNode();
+        node.put("case", page.name());
+        node.put("machine", machine);
+        ArrayNode corrections = node.putArray("fixes");
+        fixes.forEach(corrections::add);
+        return node;
     }
 
     /** Returns the outcome of a run, null when it has no one answer, since a request is refused after other DMA. */
@@ -220,12 +368,8 @@ final class ExploreCommand implements Callable<Integer> {
     }
 
     private ObjectNode node(Page page, LinuxRelease release, Report report, @Nullable Outcome outcome) {
-        ObjectNode node = JsonNodeFactory.instance.objectNode();
-        node.put("case", page.name());
-        node.put("machine", machine);
+        ObjectNode node = node(page);
         node.put("linux", release.toString());
-        ArrayNode corrections = node.putArray("fixes");
-        fixes.forEach(corrections::add);
         Cover cover = report.cover();
         node.putObject("cover")
                 .put("states", cover.states())

@@ -33,8 +33,9 @@ import picocli.CommandLine.Help;
         footer = {
             "",
             "Exit codes: 0 success; 1 a bad answer: CORRUPTED, LEAKED, a violation, or",
-            "not coherent under --require-coherent; 2 any failure: wrong usage, unreadable input, output",
-            "that can't be written or whose reader is gone, a bug.%n",
+            "not coherent under --require-coherent; 2 any failure: wrong usage,",
+            "unreadable input, output that can't be written or whose reader is gone, a bug;",
+            "130 Ctrl-C.%n",
             "Try: iommu4j run guest-no-snoop, or on a Linux host: iommu4j audit%n",
             "More vendors: iommu4j --vendor-path JAR:JAR COMMAND, or IOMMU4J_VENDOR_PATH"
         })
@@ -44,6 +45,9 @@ public final class Main {
 
     /** There is no answer, or not all of it was printed. */
     static final int EXIT_TROUBLE = 2;
+
+    /** Ctrl-C stopped the command, whose answer is a part: 128 and the number of SIGINT, as the JVM has it as well. */
+    static final int EXIT_INTERRUPTED = 130;
 
     /** Stands for bytes that are not text in the locale's character set. */
     private static final char UNREADABLE = '\ufffd';

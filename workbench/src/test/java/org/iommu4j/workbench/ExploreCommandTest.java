@@ -108,9 +108,83 @@ class ExploreCommandTest {
     }
 
     @Test
+    void aBrowserShowsTheWayAndItsPicture() {
+        assertThat(execute("explore", FLUSHED, "--property", "stale read", "--format", "html"))
+                .isEqualTo(1);
+        assertThat(out.toString())
+                .startsWith("<!doctype html>")
+                .endsWith("</body></html>\n")
+                .contains("The shortest way to it has 15 events.")
+                .contains(": ended at the first violation")
+                .contains("<span class=\"CORRUPTED\">CORRUPTED by the host</span>")
+                .containsOnlyOnce("<ol>")
+                .contains("<svg class=\"story\"");
+        assertThat(out.toString().split("<li>scheduler: |<li>[a-z0-9]+: ", -1)).hasSize(16);
+    }
+
+    @Test
+    void aBrowserIsNotToldMoreThanWasCovered() {
+        assertThat(execute("explore", FLUSHED, "--depth", "5", "--format", "html"))
+                .isZero();
+        assertThat(out.toString())
+                .contains("not every order was tried: bounded by depth.")
+                .contains("<span class=\"UNKNOWN\">nothing found</span>")
+                .doesNotContain("<ol>", "<svg");
+    }
+
+    @Test
+    void theReleaseAtWhichTheAnswerChangesIsNamed() {
+        assertThat(execute("explore", "../examples/explorations/hot-added-uncached.yaml", "--bisect"))
+                .isEqualTo(1);
+        assertThat(out.toString().lines())
+                .hasSize(4)
+                .startsWith("hot-added-uncached on intel-nosc, every release of Linux:")
+                .anyMatch(line -> line.matches("  5[.]15 to 6[.]6  stale read, \\d+ events"))
+                .anyMatch(line -> line.matches("  6[.]7 to 7[.]3   nothing found, complete"))
+                .endsWith("The answer changes with 6.7.");
+    }
+
+    @Test
+    void programsReadWhichReleasesHaveOneAnswer() {
+        assertThat(execute(
+                        "explore",
+                        "../examples/explorations/joining-hwpt.yaml",
+                        "--machine",
+                        "intel-mixed",
+                        "--property",
+                        "stale read",
+                        "--bisect",
+                        "--format",
+                        "json"))
+                .isEqualTo(1);
+        JsonNode json = JsonMapper.shared().readTree(out.toString());
+        assertThat(json.at("/runs")).hasSize(3);
+        assertThat(json.at("/runs/0/kind").asString()).isEqualTo("NOT_APPLICABLE");
+        assertThat(json.at("/runs/0/answer").asString()).isEqualTo("not applicable: RELEASE_LACKS");
+        assertThat(json.at("/runs/0/last").asString()).isEqualTo("6.5");
+        assertThat(json.at("/runs/1/first").asString()).isEqualTo("6.6");
+        assertThat(json.at("/runs/1/kind").asString()).isEqualTo("NOTHING_FOUND");
+        assertThat(json.at("/runs/2/first").asString()).isEqualTo("6.7");
+        assertThat(json.at("/runs/2/last").asString()).isEqualTo("7.3");
+        assertThat(json.at("/runs/2/kind").asString()).isEqualTo("VIOLATION");
+    }
+
+    @Test
+    void aPageThatNoReleaseCanSetUpIsNoAnswer() {
+        assertThat(execute("explore", "../examples/explorations/mixed-group.yaml", "--bisect", "--machine", "intel-sc"))
+                .isEqualTo(2);
+        assertThat(out.toString()).contains("5.15 to 7.3  not applicable: MACHINE_LACKS", "The answer never changes.");
+        assertThat(err.toString()).contains("can't be set up on intel-sc under any release");
+    }
+
+    @Test
     void wrongInputExitsWithTwoAndNamesWhatIsAllowed() {
         assertThat(execute("explore", FLUSHED, "--property", "stale")).isEqualTo(2);
         assertThat(err.toString()).contains("no property 'stale'; known: stale read, lost write");
+        assertThat(execute("explore", FLUSHED, "--bisect", "--linux", "6.12")).isEqualTo(2);
+        assertThat(err.toString()).contains("--bisect explores under every known release, so --linux has no place");
+        assertThat(execute("explore", FLUSHED, "--bisect", "--format", "html")).isEqualTo(2);
+        assertThat(err.toString()).contains("--bisect prints text or json");
         assertThat(execute("explore", FLUSHED, "--fix", "guestMtrrs")).isEqualTo(2);
         assertThat(err.toString()).contains("no rule 'guestMtrrs'", "known: maskKeepsOwnCpu");
         assertThat(execute("explore", "../workbench/src/main/resources/cases/late-attach.yaml"))
