@@ -552,7 +552,8 @@ final class WordStory {
         if (event.has(Trace.WRITE_COMBINING)) {
             return store ? Place.buffer(event.source()) : Place.MEMORY;
         }
-        boolean past = event.has(Trace.UNCACHEABLE) || store && event.has(Trace.WRITE_THROUGH | Trace.WRITE_PROTECTED);
+        boolean past =
+                event.has(Trace.UNCACHEABLE) || (store && event.has(Trace.WRITE_THROUGH | Trace.WRITE_PROTECTED));
         Place cache = Place.cache(event.source());
         return !past && copies.containsKey(cache) ? cache : Place.MEMORY;
     }
