@@ -175,15 +175,19 @@ public final class StoryPicture {
                 : "an older value goes over the newest";
     }
 
-    private static String missed(Flush flush, WrongRead read) {
+    private String missed(Flush flush, WrongRead read) {
         String left = read.holders().stream()
                 .filter(place -> place.isCache() && !flush.caches().contains(place))
                 .map(Place::inWords)
                 .collect(Collectors.joining(", "));
-        if (left.isEmpty()) {
-            return "";
+        String done = (flush.byGuest() ? "KVM " : "") + Summary.flushed(flush);
+        if (!left.isEmpty()) {
+            return done + ": the newest value is in " + left;
         }
-        return (flush.byGuest() ? "KVM " : "") + Summary.flushed(flush) + ": the newest value is in " + left;
+        return story.origin(read)
+                .filter(origin -> !flush.caches().contains(origin))
+                .map(origin -> done + ": an old value stays in " + origin.inWords())
+                .orElse("");
     }
 
     private int height(int row) {
@@ -198,7 +202,7 @@ public final class StoryPicture {
         List<String> lines = new ArrayList<>();
         StringBuilder line = new StringBuilder();
         for (String word : text.split(" ", -1)) {
-            if (!line.isEmpty() && (line.length() + 1 + word.length()) * CHARACTER > width - NUMBERS - 60) {
+            if (!line.isEmpty() && (line.length() + 1 + word.length()) * CHARACTER > width - NUMBERS - 24) {
                 lines.add(line.toString());
                 line.setLength(0);
             }
@@ -318,7 +322,9 @@ public final class StoryPicture {
         }
         WrongRead read = wrong.get(number);
         boolean bad = read != null && !read.read().ofMemory();
-        row.moves().forEach(move -> arrow(move, y, bad));
+        for (int i = row.moves().size() - 1; i >= 0; i--) {
+            arrow(row.moves().get(i), y, bad && i == 0); // only what the reader itself does is the wrong read
+        }
         text(
                 labelStart(row),
                 y - (bad ? 9 : 5),

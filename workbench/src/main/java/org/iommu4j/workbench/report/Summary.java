@@ -77,7 +77,10 @@ final class Summary {
                                             : " wrote its older word over that value");
         }
         if (wrong.holders().contains(Place.MEMORY)) {
-            return "that value was in memory already, and " + wrong.source().inWords() + " still had an older one";
+            return "that value was in memory already, and "
+                    + story.origin(wrong)
+                            .map(origin -> wrong.source().inWords() + " took an older one from " + origin.inWords())
+                            .orElse(wrong.source().inWords() + " still had an older one");
         }
         return "that value was still in " + Values.join(holders);
     }
@@ -130,7 +133,7 @@ final class Summary {
         }
         return write.kind() == TraceKind.STORE
                 ? "It was stored at " + write.last() + " by "
-                        + write.moves().get(0).from().name() + ", and nothing was flushed since."
+                        + write.moves().get(0).from().name() + ", which asked for no flush since."
                 : "";
     }
 

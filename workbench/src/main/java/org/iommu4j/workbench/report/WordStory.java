@@ -207,6 +207,15 @@ final class WordStory {
         return wrongReads;
     }
 
+    /** Returns the cache from which the source of a wrong read took its line in the same row. */
+    Optional<Place> origin(WrongRead wrong) {
+        return rows.get(wrong.row()).moves().stream()
+                .skip(1)
+                .filter(move -> move.to().equals(wrong.source()))
+                .map(Move::from)
+                .findFirst();
+    }
+
     /** Returns whether the last copy of a wrong read's right value was dropped, and not overwritten. */
     boolean isDropped(WrongRead wrong) {
         return wrong.lostAt() >= 0
@@ -269,7 +278,7 @@ final class WordStory {
                 case SFENCE -> fence(entry);
                 case FILL, EVICT, INVALIDATE, WRITE_BACK -> i = move(shown, i);
                 case DRAIN -> drain(entry);
-                case LOAD, STORE -> access(entry, entry.at());
+                case LOAD, STORE -> access(entry, entry.at(), Optional.empty());
                 case DMA_READ, DMA_WRITE -> dma(entry, entry.at());
                 case INTERRUPT, PAGE_REQUEST -> {
                     Place device = actor(entry, Place.Kind.DEVICE);
@@ -411,7 +420,10 @@ final class WordStory {
                         && (next.event().kind() == TraceKind.LOAD
                                 || next.event().kind() == TraceKind.STORE)
                         && next.event().source() == event.source()) {
-                    access(next, entry.at());
+                    access(
+                            next,
+                            entry.at(),
+                            from.filter(place -> place.isCache() && next.event().kind() == TraceKind.LOAD));
                     return at + 1;
                 }
                 if (next != null
@@ -540,7 +552,8 @@ final class WordStory {
         if (event.has(Trace.WRITE_COMBINING)) {
             return store ? Place.buffer(event.source()) : Place.MEMORY;
         }
-        boolean past = event.has(Trace.UNCACHEABLE) || store && event.has(Trace.WRITE_THROUGH | Trace.WRITE_PROTECTED);
+        boolean past =
+                event.has(Trace.UNCACHEABLE) || (store && event.has(Trace.WRITE_THROUGH | Trace.WRITE_PROTECTED));
         Place cache = Place.cache(event.source());
         return !past && copies.containsKey(cache) ? cache : Place.MEMORY;
     }
@@ -573,7 +586,12 @@ final class WordStory {
         }
     }
 
-    private void access(TimelineEntry entry, int first) {
+    /**
+     * Replays a load or a store.
+     *
+     * @param filledFrom the cache from which the CPU's own took the line for it
+     */
+    private void access(TimelineEntry entry, int first, Optional<Place> filledFrom) {
         TracedEvent event = entry.event();
         Place actor = actor(entry, Place.Kind.ACTOR);
         Place place = target(event);
@@ -588,11 +606,10 @@ final class WordStory {
         }
         String words =
                 (store ? "stores " : "loads ") + (here ? Values.of(event.value()) : "another word") + type(event);
-        row(
-                first,
-                entry,
-                words,
-                List.of(store ? new Move(actor, place, Way.PLAIN) : new Move(place, actor, Way.PLAIN)));
+        List<Move> moves = new ArrayList<>();
+        moves.add(store ? new Move(actor, place, Way.PLAIN) : new Move(place, actor, Way.PLAIN));
+        filledFrom.ifPresent(other -> moves.add(new Move(other, place, Way.PLAIN)));
+        row(first, entry, words, moves);
         if (!store && here) {
             read(entry, place);
         }

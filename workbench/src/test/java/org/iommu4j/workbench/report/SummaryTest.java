@@ -30,7 +30,7 @@ class SummaryTest {
                         + " value was still in the cache of cpu1. The guest had mapped it uncached; the host let it be"
                         + " cached at 5.",
                 "stale-host-data|intel-nosc|At 11 the device 01:00.0 read 5ec7e7 and should have read 0: that value was"
-                        + " still in the cache of cpu0. It was stored at 8 by kernel, and nothing was flushed since."
+                        + " still in the cache of cpu0. It was stored at 8 by kernel, which asked for no flush since."
                         + " What was read is another owner's: tenant wrote it at 4.",
                 "stale-writeback|intel-nosc|At 11 vcpu0 read 0 and should have read 1111: at 8 the cache of cpu0 wrote"
                         + " its older line over that value. That line was dirty since 4 by a store of kernel, and"

@@ -91,6 +91,19 @@ class WordStoryTest {
     }
 
     @Test
+    void anOldLineThatOneCpuTakesFromAnotherIsFollowedToWhereTheFlushMissedIt() {
+        Outcome outcome = Library.run("prefetch-elsewhere", "intel-nosc");
+        List<WordStory> stories = WordStory.of(outcome);
+
+        assertThat(stories.get(0).origin(stories.get(0).wrongReads().get(0))).contains(Place.cache(3));
+        assertThat(Summary.of(outcome, stories))
+                .contains("the cache of cpu1 took an older one from the cache of cpu3")
+                .contains("KVM flushed cpu1 only");
+        assertThat(StoryPicture.file(outcome))
+                .contains("KVM flushed cpu1 only: an old value stays in the cache of cpu3");
+    }
+
+    @Test
     void theAddressesOfABufferAreInThePictureOfItsOwnWordOnly() {
         Outcome outcome = Library.run("mixed-container", "intel-mixed");
         List<WordStory> stories = WordStory.of(outcome);
