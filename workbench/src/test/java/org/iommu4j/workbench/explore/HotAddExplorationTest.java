@@ -40,4 +40,15 @@ class HotAddExplorationTest {
         Explored.example("hot-added-uncached", "intel-nosc", "6.7").assertClean();
         Explored.example("hot-added-uncached", "intel-nosc", "7.3").assertClean();
     }
+
+    /** Dropped entries help only stores that come after the device. */
+    @ParameterizedTest
+    @ValueSource(strings = {"6.6", "6.12", "7.3"})
+    void aStoreBeforeTheDeviceStaysInACacheAndAFlushOnRegistrationClosesIt(String release) {
+        Explored stored = Explored.example("uncached-before-hot-add", "intel-nosc", release);
+        Outcome outcome = stored.assertFound("stale read", 6);
+        assertThat(outcome.verdict()).isEqualTo(Verdict.CORRUPTED);
+        assertThat(outcome.blame()).isEqualTo(Blame.HOST);
+        stored.corrected("flushesOnRegistration").assertClean();
+    }
 }
