@@ -178,7 +178,15 @@ class DeviceTablesTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"6.10, 10000020031 0", "6.11, 11000020031 0", "7.2, 11000020031 0", "7.3, 10000020031 0"})
+    @CsvSource({
+        "6.10, 10000020031 0",
+        "6.11, 11000020031 0",
+        "6.12.113, 11000020031 0",
+        "6.12.114, 10000020031 0",
+        "7.2, 11000020031 0",
+        "7.2.6, 10000020031 0",
+        "7.3, 10000020031 0"
+    })
     void anEntryOfABridgesIdIsForgottenByTheDevicesOwnFrom611To72(String release, String forgotten) {
         Floor floor = new Floor(Bench.CAP, Bench.ECAP, false);
         LegacyTables tables = floor.legacy(IntelRules.of(LinuxRelease.named(release)));

@@ -19,9 +19,10 @@ import org.junit.jupiter.api.function.ThrowingSupplier;
  * The thread that one test runs in, so that a driver that never returns fails its test and not the whole run.
  *
  * <p>A test has {@value #SECONDS} seconds, or as many as the configuration parameter or system property
- * {@value #PROPERTY} says, to the millisecond. With 0 there is no end, and the test runs in JUnit's own thread, as a debugger wants it. The
- * failure tells where the test's threads are. Java can't stop a thread that loops: it is interrupted, and when it does
- * not end by that, it is left running. With {@value #MOST_LEFT} such threads no later test is run: each fails at once.
+ * {@value #PROPERTY} says, to the millisecond. With 0 there is no end, and the test runs in JUnit's own thread, as a
+ * debugger wants it. The failure tells where the test's threads are. Java can't stop a thread that loops: it is
+ * interrupted, and when it does not end by that, it is left running. With {@value #MOST_LEFT} such threads no later
+ * test is run: each fails at once.
  */
 final class TestThread implements AutoCloseable {
     /** How long a test may take, in seconds with up to three decimals. */

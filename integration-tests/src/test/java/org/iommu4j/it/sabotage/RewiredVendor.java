@@ -6,6 +6,7 @@ import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
@@ -16,6 +17,7 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.device.DeviceId;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.IommuVendor;
@@ -57,6 +59,11 @@ public record RewiredVendor(IommuVendor vendor, UnaryOperator<VendorContext> por
     @Override
     public boolean supports(LinuxRelease release) {
         return vendor.supports(release);
+    }
+
+    @Override
+    public List<ReleaseRule<?>> releaseRules() {
+        return vendor.releaseRules();
     }
 
     @Override
