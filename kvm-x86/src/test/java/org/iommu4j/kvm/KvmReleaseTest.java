@@ -338,7 +338,7 @@ class KvmReleaseTest {
         machine.disableQuirk(KvmQuirk.CD_NW_CLEARED);
     }
 
-    /** Where one CPU lacks self-snoop the quirk can't be turned off, at no time: the guest's PAT could read old lines. */
+    /** Where one CPU lacks self-snoop the quirk stays on: a guest that chose its types could read old lines. */
     @ParameterizedTest
     @CsvSource({"6.12.78", "6.16", "7.3"})
     void withoutSelfSnoopTheQuirkStaysOn(String release) {
