@@ -12,7 +12,7 @@ import org.iommu4j.LinuxRelease;
  * @param wbinvdExit whether the CPU can intercept WBINVD: always on SVM, on VMX a secondary control that early CPUs
  *     lack
  * @param ignoreGuestPat whether the quirk {@link KvmQuirk#IGNORE_GUEST_PAT} is on at first, its default; without effect
- *     where the release has none, and on SVM
+ *     where the release has none, on SVM, and on CPUs without self-snoop
  * @param cacheDisableIgnored whether the quirk {@link KvmQuirk#CD_NW_CLEARED} is on at first, its default
  * @param corrections names of rules that have the value which they propose, and no release's
  */

@@ -8,6 +8,9 @@ public enum KvmQuirk {
      * SVM always. Source: KVM_X86_QUIRK_CD_NW_CLEARED.
      */
     CD_NW_CLEARED,
-    /** The guest's PAT is ignored while DMA is coherent. Source: KVM_X86_QUIRK_IGNORE_GUEST_PAT, of VMX since 6.16. */
+    /**
+     * The guest's PAT is ignored while DMA is coherent. Only on VMX, since 6.16, and on CPUs with self-snoop can it be
+     * turned off. Source: KVM_X86_QUIRK_IGNORE_GUEST_PAT.
+     */
     IGNORE_GUEST_PAT
 }

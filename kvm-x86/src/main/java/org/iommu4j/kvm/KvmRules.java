@@ -248,7 +248,7 @@ record KvmRules(
         return switch (typeBy(virtualization, deviceMemory, noncoherentDma, cachingOff)) {
             case NO_TYPES -> deviceMemory ? GuestMemoryType.GUEST_PAT_DEVICE : GuestMemoryType.GUEST_PAT;
             case DEVICE_MEMORY -> GuestMemoryType.UC;
-            case COHERENT_DMA -> ignoresGuestPat(options) ? GuestMemoryType.WB_IPAT : GuestMemoryType.WB;
+            case COHERENT_DMA -> options.ignoreGuestPat() ? GuestMemoryType.WB_IPAT : GuestMemoryType.WB;
             case GUEST_PAT -> GuestMemoryType.WB;
             case CACHING_OFF -> {
                 if (!options.cacheDisableIgnored()) {
@@ -286,7 +286,7 @@ record KvmRules(
      * kvm_noncoherent_dma_assignment_start_or_stop}.
      */
     boolean dropsEntriesWhenCoherencyChanges(HardwareVirtualization virtualization, KvmOptions options) {
-        return virtualization == HardwareVirtualization.VMX && dropsEntriesOnChange && ignoresGuestPat(options);
+        return virtualization == HardwareVirtualization.VMX && dropsEntriesOnChange && options.ignoreGuestPat();
     }
 
     /** Returns whether all entries go when a vCPU turns caching off or on. Source: {@code kvm_post_set_cr0}. */
@@ -303,11 +303,17 @@ record KvmRules(
         return virtualization == HardwareVirtualization.VMX && guestMtrrs && noncoherentDma;
     }
 
-    /** Returns whether a VMM can turn a quirk off. Source: {@code kvm_caps.supported_quirks}. */
-    boolean has(KvmQuirk quirk, HardwareVirtualization virtualization) {
+    /**
+     * Returns whether a VMM can turn a quirk off. Source: {@code kvm_caps.supported_quirks}, {@code
+     * vmx_hardware_setup}.
+     *
+     * @param selfSnoop whether all CPUs of the host have self-snoop; without it, a guest that chooses types could read
+     *     old values of lines that the host cached
+     */
+    boolean has(KvmQuirk quirk, HardwareVirtualization virtualization, boolean selfSnoop) {
         return switch (quirk) {
             case CD_NW_CLEARED -> true;
-            case IGNORE_GUEST_PAT -> guestPatQuirk && virtualization == HardwareVirtualization.VMX;
+            case IGNORE_GUEST_PAT -> guestPatQuirk && virtualization == HardwareVirtualization.VMX && selfSnoop;
         };
     }
 
@@ -317,9 +323,5 @@ record KvmRules(
      */
     static boolean cachingOffReachesHardware(HardwareVirtualization virtualization, KvmOptions options) {
         return virtualization == HardwareVirtualization.SVM && !options.cacheDisableIgnored();
-    }
-
-    private boolean ignoresGuestPat(KvmOptions options) {
-        return !guestPatQuirk || options.ignoreGuestPat();
     }
 }

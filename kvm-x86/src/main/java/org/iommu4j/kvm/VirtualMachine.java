@@ -31,6 +31,7 @@ public final class VirtualMachine implements AutoCloseable {
     private final KvmRules rules;
     private final List<Processor> processors;
     private final HardwareVirtualization virtualization;
+    private final boolean selfSnoop;
     private final MemorySlots slots;
     private final AtomicInteger noncoherentDma = new AtomicInteger();
     private final AtomicLong registrations = new AtomicLong();
@@ -58,10 +59,12 @@ public final class VirtualMachine implements AutoCloseable {
     VirtualMachine(ProcessMemory process, List<? extends Processor> processors, KvmOptions options, KvmRules rules) {
         Objects.requireNonNull(process, "process");
         Objects.requireNonNull(processors, "processors");
-        this.options = options;
         this.rules = rules;
         this.processors = List.copyOf(processors);
         this.virtualization = virtualizationOf(this.processors);
+        this.selfSnoop = this.processors.stream().allMatch(Processor::selfSnoop);
+        // A quirk that can't be turned off is on.
+        this.options = has(KvmQuirk.IGNORE_GUEST_PAT) ? options : options.withIgnoreGuestPat(true);
         if (virtualization == HardwareVirtualization.SVM && !options.wbinvdExit()) {
             throw new IllegalArgumentException("SVM always intercepts WBINVD");
         }
@@ -304,13 +307,17 @@ public final class VirtualMachine implements AutoCloseable {
     public synchronized void disableQuirk(KvmQuirk quirk) {
         Objects.requireNonNull(quirk, "quirk");
         checkOpen();
-        if (!rules.has(quirk, virtualization)) {
+        if (!has(quirk)) {
             throw new IommuException(Errno.EINVAL, "there is no quirk " + quirk);
         }
         options = switch (quirk) {
             case CD_NW_CLEARED -> options.withCacheDisableIgnored(false);
             case IGNORE_GUEST_PAT -> options.withIgnoreGuestPat(false);
         };
+    }
+
+    private boolean has(KvmQuirk quirk) {
+        return rules.has(quirk, virtualization, selfSnoop);
     }
 
     boolean cachingOffReachesHardware() {

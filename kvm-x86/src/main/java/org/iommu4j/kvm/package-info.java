@@ -14,8 +14,7 @@
  * <p>Models {@code virt/kvm/vfio.c} of Linux 5.15 to 7.3 ({@code KvmRules} holds the differences). Of {@code
  * arch/x86/kvm} it models the non-coherent DMA count, WBINVD and INVD exits, the mask of CPUs that a vCPU dirtied, and
  * the memory types of guest pages. Not modelled: page tables of the second stage (a guest's access is translated slot
- * by slot; only the type of its entry exists), dirty logging, MMIO emulation, MTRRs that differ between
- * vCPUs, CPUs without self-snoop (where the guest's PAT is always ignored), nested guests, TDX and SEV. A CPU of the
- * platform does UC and WB: accesses of another type go to memory at once.
+ * by slot; only the type of its entry exists), dirty logging, MMIO emulation, MTRRs that differ between vCPUs, nested
+ * guests, TDX and SEV.
  */
 package org.iommu4j.kvm;

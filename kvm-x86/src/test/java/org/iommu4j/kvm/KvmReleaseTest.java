@@ -338,6 +338,26 @@ class KvmReleaseTest {
         machine.disableQuirk(KvmQuirk.CD_NW_CLEARED);
     }
 
+    /** Where one CPU lacks self-snoop the quirk stays on: a guest that chose its types could read old lines. */
+    @ParameterizedTest
+    @CsvSource({"6.12.78", "6.16", "7.3"})
+    void withoutSelfSnoopTheQuirkStaysOn(String release) {
+        List<Processor> cpus = Processors.of(HardwareVirtualization.VMX, List.of(true, false));
+        KvmOptions off =
+                KvmOptions.DEFAULT.withRelease(LinuxRelease.of(release)).withIgnoreGuestPat(false);
+        VirtualMachine machine = new VirtualMachine(memory, cpus, off);
+        machine.addMemory(0, 0, 0x3000, 0x7000);
+        Vcpu vcpu = vcpu(machine);
+
+        assertThatThrownBy(() -> machine.disableQuirk(KvmQuirk.IGNORE_GUEST_PAT))
+                .isInstanceOfSatisfying(
+                        IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.EINVAL));
+        assertThat(vcpu.effectiveType(TOUCHED, X86MemoryType.UC)).isEqualTo(X86MemoryType.WB);
+
+        machine.createVfioDevice().addFile(NOT_COHERENT);
+        assertThat(vcpu.effectiveType(TOUCHED, X86MemoryType.UC)).isEqualTo(X86MemoryType.UC);
+    }
+
     @ParameterizedTest
     @CsvSource({"5.15, false, UC", "7.3, false, UC", "7.3, true, WB"})
     void onSvmCachingOffReachesHardwareWithoutTheQuirk(String release, boolean quirk, String type) {

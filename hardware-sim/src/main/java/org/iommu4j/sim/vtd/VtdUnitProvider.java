@@ -86,6 +86,7 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
         return List.of(
                 machine("intel-sc", CAP_4_LEVEL, ECAP_SNOOP_CONTROL),
                 machine("intel-nosc", CAP_4_LEVEL, ECAP_NO_SNOOP_CONTROL),
+                withoutSelfSnoop(machine("intel-no-self-snoop", CAP_4_LEVEL, ECAP_NO_SNOOP_CONTROL)),
                 mixedMachine("intel-mixed", ECAP_SNOOP_CONTROL, ECAP_NO_SNOOP_CONTROL),
                 mixedMachine(
                         "intel-mixed-fs",
@@ -111,6 +112,12 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
                 new DmarWriter(HOST_ADDRESS_WIDTH)
                         .unit(FIRST_REGISTER_BASE, true)
                         .build());
+    }
+
+    private static MachineDescription withoutSelfSnoop(MachineDescription machine) {
+        ProcessorDescription processors = machine.processors();
+        return machine.withProcessors(
+                processors.withFeatures(processors.features().withSelfSnoop(false)));
     }
 
     /**

@@ -122,6 +122,7 @@ class VtdUnitProviderTest {
                 .containsExactly(
                         "intel-sc",
                         "intel-nosc",
+                        "intel-no-self-snoop",
                         "intel-mixed",
                         "intel-mixed-fs",
                         "intel-mixed-walks",
@@ -134,11 +135,15 @@ class VtdUnitProviderTest {
                 .containsExactly(
                         "[dmar0 SC]",
                         "[dmar0 no SC]",
+                        "[dmar0 no SC]",
                         "[dmar0 no SC, dmar1 SC]",
                         "[dmar0 no SC, dmar1 SC]",
                         "[dmar0 no SC, dmar1 no SC]",
                         "[dmar0 no SC, dmar1 SC]");
         for (MachineDescription machine : provider.machines()) {
+            assertThat(machine.processors().features().selfSnoop())
+                    .as("self-snoop in %s", machine.name())
+                    .isEqualTo(!machine.name().equals("intel-no-self-snoop"));
             for (TranslationUnitSpec unit : machine.units()) {
                 boolean snoops = !(machine.name().equals("intel-mixed-walks")
                         && unit.name().equals("dmar0"));
@@ -153,7 +158,7 @@ class VtdUnitProviderTest {
 
     @Test
     void theMixedMachinesFirmwareGivesTheSecondGpuItsOwnUnit() {
-        MachineDescription mixed = provider.machines().get(2);
+        MachineDescription mixed = provider.machines().get(3);
         byte[] table = mixed.firmware().table("DMAR").orElseThrow();
         AcpiTable dmar = AcpiTable.parse("DMAR", table);
         assertThat(dmar.checksumValid()).isTrue();

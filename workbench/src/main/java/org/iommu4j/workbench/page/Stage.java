@@ -540,10 +540,13 @@ public final class Stage {
         try {
             guest(step.argument(1)).vm().disableQuirk(quirk);
         } catch (IommuException e) {
-            boolean svm = scenario.processors().get(0).virtualization() == HardwareVirtualization.SVM;
+            Processor cpu = scenario.processors().get(0);
+            String lack = cpu.virtualization() == HardwareVirtualization.SVM
+                    ? " with SVM"
+                    : cpu.selfSnoop() ? "" : " to turn off without self-snoop";
             throw new NotApplicableException(
-                    svm ? NotApplicable.MACHINE_LACKS : NotApplicable.RELEASE_LACKS,
-                    "KVM of Linux " + scenario.release() + " has no quirk " + quirk + (svm ? " with SVM" : ""));
+                    lack.isEmpty() ? NotApplicable.RELEASE_LACKS : NotApplicable.MACHINE_LACKS,
+                    "KVM of Linux " + scenario.release() + " has no quirk " + quirk + lack);
         }
         scenario.note("the VMM turns quirk " + quirk + " off");
     }
