@@ -38,6 +38,7 @@ class ProcessorStoryTest {
 
     private static final int PROGRAMS = 200;
     private static final int STEPS = 40;
+    private static final List<MemoryType> TYPES = List.of(MemoryType.values());
 
     private static final CacheFeatures INCLUSIVE = CacheFeatures.ORDINARY.withInclusive(true);
     private static final CacheFeatures DIRECT = CacheFeatures.ORDINARY.withDataDirectIo(true);
@@ -152,7 +153,7 @@ class ProcessorStoryTest {
         world.read(false);
         for (int step = 1; step <= STEPS; step++) {
             Processor cpu = world.cpu(random.nextInt(2));
-            MemoryType type = MemoryType.values()[random.nextInt(MemoryType.values().length)];
+            MemoryType type = TYPES.get(random.nextInt(TYPES.size()));
             int offset = random.nextInt(4) == 0 ? 8 : 0;
             switch (random.nextInt(16)) {
                 case 0, 1, 2, 3 -> cpu.store(world.word() + offset, step * 0x1111L, type);
