@@ -13,6 +13,8 @@ record Place(Kind kind, int number, String name) implements Comparable<Place> {
     enum Kind {
         /** A CPU or a vCPU, or what runs there. */
         ACTOR,
+        /** A CPU's write-combining buffers. */
+        BUFFER,
         /** A CPU's own caches. */
         CACHE,
         /** The cache that CPUs share. */
@@ -37,13 +39,18 @@ record Place(Kind kind, int number, String name) implements Comparable<Place> {
                 : new Place(Kind.CACHE, cpu, "cache of cpu" + cpu);
     }
 
+    /** Returns a CPU's write-combining buffers. */
+    static Place buffer(int cpu) {
+        return new Place(Kind.BUFFER, cpu, "write-combining buffer of cpu" + cpu);
+    }
+
     boolean isCache() {
         return kind == Kind.CACHE || kind == Kind.SHARED_CACHE;
     }
 
     /** Returns the name as a part of a sentence. */
     String inWords() {
-        return isCache() ? "the " + name : name;
+        return isCache() || kind == Kind.BUFFER ? "the " + name : name;
     }
 
     @Override

@@ -376,7 +376,7 @@ public final class StoryPicture {
     }
 
     private boolean isBox(Place place) {
-        return place.isCache() || place.kind() == Place.Kind.MEMORY;
+        return place.isCache() || place.kind() == Place.Kind.BUFFER || place.kind() == Place.Kind.MEMORY;
     }
 
     private void arrow(Move move, int y, boolean bad) {

@@ -103,6 +103,9 @@ final class Summary {
             return "That value was written before the case began.";
         }
         WordStory.Row write = story.rows().get(wrong.write());
+        if (event(outcome, write).has(Trace.WRITE_COMBINING)) {
+            return "The driver stored it at " + write.last() + " to write-combining memory, and no fence followed.";
+        }
         if (event(outcome, write).has(Trace.UC_WISHED) && !event(outcome, write).has(Trace.UNCACHEABLE)) {
             return "The guest had mapped it uncached; the host let it be cached at " + write.last() + ".";
         }

@@ -219,7 +219,7 @@ final class WordStory {
 
     private boolean isShown(TracedEvent event) {
         return switch (event.kind()) {
-            case NOTE, GUEST_WBINVD, WBINVD, INTERRUPT, PAGE_REQUEST -> true;
+            case NOTE, GUEST_WBINVD, WBINVD, SFENCE, INTERRUPT, PAGE_REQUEST -> true;
             case DMA_READ, DMA_WRITE -> event.has(Trace.FAULT) || isAboutLine(event);
             default -> isAboutLine(event);
         };
@@ -244,7 +244,12 @@ final class WordStory {
             switch (entry.event().kind()) {
                 case GUEST_WBINVD, WBINVD -> flush(shown, i, done);
                 case CLFLUSH -> flushLine(entry);
+                case CLFLUSHOPT, CLWB, SFENCE -> {
+                    Place actor = actor(entry, Place.Kind.ACTOR);
+                    row(entry.at(), entry, entry.text(), List.of(new Move(actor, actor, Way.FLUSH)));
+                }
                 case FILL, EVICT, INVALIDATE, WRITE_BACK -> i = move(shown, i);
+                case DRAIN -> drain(entry);
                 case LOAD, STORE -> access(entry, entry.at());
                 case DMA_READ, DMA_WRITE -> dma(entry);
                 case INTERRUPT, PAGE_REQUEST -> {
@@ -274,11 +279,10 @@ final class WordStory {
             case FILL -> fill(cache, event.word(word));
             case WRITE_BACK -> writeBack(cache, event.word(word));
             case EVICT, INVALIDATE -> leave(cache);
+            case DRAIN -> drained(event);
             case STORE, DMA_WRITE, UNIT_WRITE -> {
-                boolean cached =
-                        event.kind() == TraceKind.STORE && !event.has(Trace.UNCACHEABLE) && copies.containsKey(cache);
                 if (isAboutWord(event) && !event.has(Trace.FAULT)) {
-                    written(event, cached ? cache : Place.MEMORY);
+                    written(event, event.kind() == TraceKind.STORE ? accessed(event) : Place.MEMORY);
                 }
             }
             default -> {
@@ -429,6 +433,7 @@ final class WordStory {
     /** Takes the newest copy with that value; which one is not recorded, and equal values look the same. */
     private Optional<Place> fill(Place cache, long value) {
         Optional<Map.Entry<Place, Copy>> from = copies.entrySet().stream()
+                .filter(each -> each.getKey().kind() != Place.Kind.BUFFER)
                 .filter(each -> each.getValue().value() == value)
                 .max(Comparator.comparingInt(
                                 (Map.Entry<Place, Copy> each) -> each.getValue().version())
@@ -454,14 +459,28 @@ final class WordStory {
         }
     }
 
+    /** Replays that a write-combining buffer goes to memory. */
+    private void drain(TimelineEntry entry) {
+        Place buffer = Place.buffer(entry.event().source());
+        drained(entry.event());
+        row(entry.at(), entry, "drains", List.of(new Move(buffer, Place.MEMORY, Way.PLAIN)));
+    }
+
+    private void drained(TracedEvent event) {
+        Place buffer = Place.buffer(event.source());
+        // Without a copy the buffer had other words of the line.
+        if (copies.containsKey(buffer)) {
+            writeBack(buffer, event.word(word));
+            copies.remove(buffer);
+        }
+    }
+
     // ---- who reads and writes ------------------------------------------------------------------------------------
 
     private void access(TimelineEntry entry, int first) {
         TracedEvent event = entry.event();
         Place actor = actor(entry, Place.Kind.ACTOR);
-        Place cache = Place.cache(event.source());
-        boolean cached = !event.has(Trace.UNCACHEABLE) && copies.containsKey(cache);
-        Place place = cached ? cache : Place.MEMORY;
+        Place place = accessed(event);
         boolean store = event.kind() == TraceKind.STORE;
         boolean here = isAboutWord(event);
         String words = (store ? "stores " : "loads ")
@@ -478,6 +497,15 @@ final class WordStory {
         if (!store && here) {
             read(entry, place);
         }
+    }
+
+    /** Returns what a CPU's load or store of the line goes to. */
+    private Place accessed(TracedEvent event) {
+        Place cache = Place.cache(event.source());
+        if (event.has(Trace.WRITE_COMBINING)) {
+            return event.kind() == TraceKind.STORE ? Place.buffer(event.source()) : Place.MEMORY;
+        }
+        return !event.has(Trace.UNCACHEABLE) && copies.containsKey(cache) ? cache : Place.MEMORY;
     }
 
     private void dma(TimelineEntry entry) {
@@ -508,7 +536,10 @@ final class WordStory {
 
     /** Returns where a snooped read finds the word: a CPU's own cache first. */
     private Place snooped() {
-        return copies.keySet().stream().min(Comparator.naturalOrder()).orElse(Place.MEMORY);
+        return copies.keySet().stream()
+                .filter(place -> place.kind() != Place.Kind.BUFFER)
+                .min(Comparator.naturalOrder())
+                .orElse(Place.MEMORY);
     }
 
     private void read(TimelineEntry entry, Place source) {
@@ -567,7 +598,7 @@ final class WordStory {
                     last = entry;
                     adjacent = i;
                 }
-            } else if (kind != TraceKind.WRITE_BACK && kind != TraceKind.INVALIDATE) {
+            } else if (kind != TraceKind.WRITE_BACK && kind != TraceKind.INVALIDATE && kind != TraceKind.DRAIN) {
                 break;
             }
         }

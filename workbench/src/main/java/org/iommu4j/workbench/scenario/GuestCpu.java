@@ -83,9 +83,33 @@ public final class GuestCpu {
 
     /** Flushes a line. */
     public void clflush(long guestAddress) {
+        labelled(() -> vcpu.clflush(guestAddress));
+    }
+
+    /** Flushes a line by the next fence. */
+    public void clflushopt(long guestAddress) {
+        labelled(() -> vcpu.clflushopt(guestAddress));
+    }
+
+    /** Writes back a line by the next fence. */
+    public void clwb(long guestAddress) {
+        labelled(() -> vcpu.clwb(guestAddress));
+    }
+
+    /** Orders stores. */
+    public void sfence() {
+        labelled(vcpu::sfence);
+    }
+
+    /** Orders loads and stores. */
+    public void mfence() {
+        labelled(vcpu::mfence);
+    }
+
+    private void labelled(Runnable instruction) {
         trace.initiator(label);
         try {
-            vcpu.clflush(guestAddress);
+            instruction.run();
         } finally {
             trace.initiator("");
         }

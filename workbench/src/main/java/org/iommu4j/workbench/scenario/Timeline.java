@@ -72,7 +72,8 @@ final class Timeline {
                 "all caches are written back at the end",
                 new TracedEvent(TraceKind.NOTE, -1, -1, -1, 0, 0, List.of()));
         for (int event = end; event < trace.size(); event++) {
-            if (trace.kind(event) == TraceKind.WRITE_BACK && isShown(trace, event)) {
+            boolean toMemory = trace.kind(event) == TraceKind.WRITE_BACK || trace.kind(event) == TraceKind.DRAIN;
+            if (toMemory && isShown(trace, event)) {
                 add(Lane.CACHE, who(trace, event), words(trace, event), TracedEvent.of(trace, event));
             }
         }

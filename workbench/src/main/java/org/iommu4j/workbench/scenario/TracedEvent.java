@@ -46,7 +46,7 @@ public record TracedEvent(TraceKind kind, int source, long address, long iova, l
 
     private static boolean movesLine(TraceKind kind) {
         return switch (kind) {
-            case FILL, EVICT, INVALIDATE, WRITE_BACK -> true;
+            case FILL, EVICT, INVALIDATE, WRITE_BACK, DRAIN -> true;
             default -> false;
         };
     }

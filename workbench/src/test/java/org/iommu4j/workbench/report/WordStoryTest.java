@@ -91,6 +91,26 @@ class WordStoryTest {
     }
 
     @Test
+    void whatWaitsInAWriteCombiningBufferGoesToMemoryAtTheFence() {
+        WordStory waiting =
+                WordStory.of(Library.run("wc-ring-without-fence", "amd")).get(0);
+        assertThat(waiting.wrongReads()).hasSize(1);
+        assertThat(waiting.wrongReads().get(0).holders()).containsExactly(Place.buffer(1));
+        assertThat(waiting.wrongReads().get(0).source()).isEqualTo(Place.MEMORY);
+
+        WordStory fenced =
+                WordStory.of(Library.run("wc-ring-with-fence", "amd")).get(1);
+        assertThat(fenced.wrongReads()).isEmpty();
+        assertThat(fenced.rows())
+                .extracting(Row::words)
+                .containsSubsequence("stores 1111", "drains", "reads 1111, snooped");
+        assertThat(fenced.stays())
+                .filteredOn(stay -> stay.place().equals(Place.buffer(1)))
+                .extracting(Stay::freshness)
+                .containsExactly(Freshness.ONLY_CACHED);
+    }
+
+    @Test
     void aLineThatIsWrittenBackOverADevicesDataIsNamedAsWhatLostIt() {
         WordStory story =
                 WordStory.of(Library.run("stale-writeback", "intel-nosc")).get(0);
