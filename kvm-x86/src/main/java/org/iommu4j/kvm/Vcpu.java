@@ -186,6 +186,32 @@ public final class Vcpu {
         processor.clflush(machine.translate(guestAddress));
     }
 
+    /**
+     * As {@link #clflush}, but only a fence makes sure that it is done. KVM does not intercept it.
+     *
+     * @throws IommuException EFAULT when there is no memory
+     */
+    public void clflushopt(long guestAddress) {
+        checkInGuest();
+        processor.clflushopt(machine.translate(guestAddress));
+    }
+
+    /**
+     * As {@link #clflushopt}, but caches may keep the line, no longer modified. KVM does not intercept it.
+     *
+     * @throws IommuException EFAULT when there is no memory
+     */
+    public void clwb(long guestAddress) {
+        checkInGuest();
+        processor.clwb(machine.translate(guestAddress));
+    }
+
+    /** Orders stores: write-combining buffers are written to memory, {@link #clflushopt} and {@link #clwb} are done. */
+    public void sfence() {
+        checkInGuest();
+        processor.sfence();
+    }
+
     /** Orders loads and stores. */
     public void mfence() {
         checkInGuest();
@@ -262,6 +288,16 @@ public final class Vcpu {
             emptyMask();
         }
         step = Step.GUEST;
+    }
+
+    /**
+     * The guest writes back its caches without invalidating them (WBNOINVD). It exits as WBINVD does, and KVM treats it
+     * as one; a CPU that does not intercept it executes the older instruction. So lines go, too.
+     *
+     * @throws IllegalStateException inside of a WBINVD
+     */
+    public void wbnoinvd() {
+        wbinvd();
     }
 
     /** The guest drops its caches without writing back (INVD): always intercepted and ignored. */

@@ -112,6 +112,10 @@ class VcpuTest {
                 () -> vcpu.load(GUEST),
                 () -> vcpu.store(GUEST, 1),
                 () -> vcpu.clflush(GUEST),
+                () -> vcpu.clflushopt(GUEST),
+                () -> vcpu.clwb(GUEST),
+                vcpu::sfence,
+                vcpu::wbnoinvd,
                 vcpu::mfence,
                 vcpu::invd,
                 vcpu::wbinvd,
@@ -236,6 +240,31 @@ class VcpuTest {
 
         verify(cpus.get(0), never()).wbinvd();
         verify(cpus.get(0), never()).clflush(anyLong());
+    }
+
+    @Test
+    void flushesThatWaitAndFencesAlwaysWork() {
+        Vcpu vcpu = machine(KvmOptions.DEFAULT).createVcpu(cpus.get(0));
+
+        vcpu.clflushopt(GUEST + 0x48);
+        vcpu.clwb(GUEST + 0x88);
+        vcpu.sfence();
+
+        verify(cpus.get(0)).clflushopt(FRAME + 0x48);
+        verify(cpus.get(0)).clwb(FRAME + 0x88);
+        verify(cpus.get(0)).sfence();
+    }
+
+    @Test
+    void wbnoinvdIsExecutedOrIgnoredAsWbinvdIs() {
+        VirtualMachine coherent = machine(KvmOptions.DEFAULT);
+        coherent.createVcpu(cpus.get(0)).wbnoinvd();
+        assertThat(coherent.wbinvdIgnored()).isEqualTo(1);
+        verify(cpus.get(0), never()).wbinvd();
+
+        noncoherent(KvmOptions.DEFAULT).createVcpu(cpus.get(0)).wbnoinvd();
+        verify(cpus.get(0)).wbinvd();
+        verify(cpus.get(0), never()).wbnoinvd();
     }
 
     @Test

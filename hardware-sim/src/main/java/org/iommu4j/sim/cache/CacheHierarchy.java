@@ -521,6 +521,15 @@ public final class CacheHierarchy {
         complete(cpu);
     }
 
+    /**
+     * Writes a CPU's write-combining buffers to memory, as its uncached store to a register does. Flushes that wait for
+     * a fence wait on.
+     */
+    public void drainCombining(int cpu) {
+        claim();
+        drainBuffers(cpu);
+    }
+
     /** Does what all CPUs' instructions left to wait, then writes back and empties all caches. */
     public void drain() {
         claim();

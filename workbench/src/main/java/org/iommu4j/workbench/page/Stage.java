@@ -423,6 +423,22 @@ public final class Stage {
             case STORE -> store(step);
             case LOAD -> load(step);
             case CLFLUSH -> flush(step);
+            case CLFLUSHOPT, CLWB -> flushLater(step);
+            case SFENCE -> orderStores(step);
+            case MFENCE -> {
+                GuestCpu vcpu = vcpus.get(step.actor());
+                scenario.note(step.actor() + " orders its loads and stores");
+                if (vcpu != null) {
+                    vcpu.mfence();
+                } else {
+                    asActor(step, processor(step)::mfence);
+                }
+            }
+            case WBNOINVD -> {
+                if (flushes()) {
+                    asActor(step, processor(step)::wbnoinvd);
+                }
+            }
             case WBINVD -> {
                 GuestCpu vcpu = vcpus.get(step.actor());
                 if (vcpu != null) {
@@ -449,7 +465,12 @@ public final class Stage {
                                 ? userOf(step.argument(0)).config(device(step.argument(0)))
                                 : endpoint(step.argument(0)).config(),
                         step.argument(1).equals("on"));
-            case RING -> scenario.note(step.actor() + " rings the doorbell of " + step.argument(0));
+            case RING -> {
+                GuestCpu vcpu = vcpus.get(step.actor());
+                int cpu = vcpu == null ? processor(step).id() : vcpu.cpu();
+                machine.caches().ifPresent(caches -> caches.drainCombining(cpu));
+                scenario.note(step.actor() + " rings the doorbell of " + step.argument(0));
+            }
             case AWAIT -> scenario.note(step.actor() + " sees the signal of " + step.argument(0));
             case DONE -> scenario.note(step.actor() + " is done");
             case READ -> {
@@ -664,6 +685,31 @@ public final class Stage {
                 cpu.clflush(placeOf(step).physical());
                 cpu.mfence();
             });
+        }
+    }
+
+    private void flushLater(Step step) {
+        boolean keep = step.verb() == Verb.CLWB;
+        GuestCpu vcpu = vcpus.get(step.actor());
+        if (vcpu != null) {
+            if (keep) {
+                vcpu.clwb(guestAddress(step));
+            } else {
+                vcpu.clflushopt(guestAddress(step));
+            }
+        } else if (flushes()) {
+            Processor cpu = processor(step);
+            long address = placeOf(step).physical();
+            asActor(step, keep ? () -> cpu.clwb(address) : () -> cpu.clflushopt(address));
+        }
+    }
+
+    private void orderStores(Step step) {
+        GuestCpu vcpu = vcpus.get(step.actor());
+        if (vcpu != null) {
+            vcpu.sfence();
+        } else if (flushes()) {
+            asActor(step, processor(step)::sfence);
         }
     }
 

@@ -26,6 +26,16 @@ public enum Verb {
     LOAD("load MEMORY", Kind.VCPU, Kind.HOST, Kind.PROCESS, Kind.VMM),
     /** Flushes its line; the kernel's fences around it included. */
     CLFLUSH("clflush MEMORY", Kind.VCPU, Kind.HOST, Kind.PROCESS, Kind.VMM),
+    /** As {@link #CLFLUSH}, but only a fence makes sure that it is done. */
+    CLFLUSHOPT("clflushopt MEMORY", Kind.VCPU, Kind.HOST, Kind.PROCESS, Kind.VMM),
+    /** As {@link #CLFLUSHOPT}, but caches may keep the line. */
+    CLWB("clwb MEMORY", Kind.VCPU, Kind.HOST, Kind.PROCESS, Kind.VMM),
+    /** Orders stores: what waits in write-combining buffers, and of flushes, is done. */
+    SFENCE("sfence", Kind.VCPU, Kind.HOST, Kind.PROCESS, Kind.VMM),
+    /** Orders loads and stores. */
+    MFENCE("mfence", Kind.VCPU, Kind.HOST, Kind.PROCESS, Kind.VMM),
+    /** Writes back caches, which keep their lines. */
+    WBNOINVD("wbnoinvd", Kind.HOST),
     /** Writes back and invalidates caches. */
     WBINVD("wbinvd", Kind.VCPU, Kind.HOST),
     /** The first step of a guest's WBINVD: caches are flushed. Until the second one only the scheduler acts on it. */

@@ -29,6 +29,11 @@ public final class GuestCpu {
         return vcpu;
     }
 
+    /** Returns the number of the CPU on which it is loaded. */
+    public int cpu() {
+        return vcpu.processor().id();
+    }
+
     /** Enters the guest, for the first time or again after an exit to the VMM. */
     public void enter() {
         entered = true;
@@ -83,9 +88,33 @@ public final class GuestCpu {
 
     /** Flushes a line. */
     public void clflush(long guestAddress) {
+        labelled(() -> vcpu.clflush(guestAddress));
+    }
+
+    /** Flushes a line by the next fence. */
+    public void clflushopt(long guestAddress) {
+        labelled(() -> vcpu.clflushopt(guestAddress));
+    }
+
+    /** Writes back a line by the next fence. */
+    public void clwb(long guestAddress) {
+        labelled(() -> vcpu.clwb(guestAddress));
+    }
+
+    /** Orders stores. */
+    public void sfence() {
+        labelled(vcpu::sfence);
+    }
+
+    /** Orders loads and stores. */
+    public void mfence() {
+        labelled(vcpu::mfence);
+    }
+
+    private void labelled(Runnable instruction) {
         trace.initiator(label);
         try {
-            vcpu.clflush(guestAddress);
+            instruction.run();
         } finally {
             trace.initiator("");
         }

@@ -29,6 +29,9 @@ class SummaryTest {
                 "guest-uncached-unreported|intel-nosc|At 6 the device 01:00.0 read 0 and should have read 1111: that"
                         + " value was still in the cache of cpu1. The guest had mapped it uncached; the host let it be"
                         + " cached at 5.",
+                "wc-ring-without-fence|amd|At 10 the device 01:00.0 read 0 and should have read 1111: that value was"
+                        + " still in the write-combining buffer of cpu1. The driver stored it at 6 to write-combining"
+                        + " memory, and no fence followed.",
                 "stale-host-data|intel-nosc|At 11 the device 01:00.0 read 5ec7e7 and should have read 0: that value was"
                         + " still in the cache of cpu0. It was stored at 8 by kernel, which asked for no flush since."
                         + " What was read is another owner's: tenant wrote it at 4.",
