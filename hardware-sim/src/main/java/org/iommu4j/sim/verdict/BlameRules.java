@@ -116,8 +116,7 @@ final class BlameRules {
         }
         if (dirtied != null && !sameOwner(dirtied, last.at())) {
             // No flush of the guest's reaches a line that another owner left dirty before.
-            return new Fault(
-                    Blame.HOST, "; " + trace.who(dirtied) + " had stored to that line at " + number(dirtied));
+            return new Fault(Blame.HOST, "; " + trace.who(dirtied) + " had stored to that line at " + number(dirtied));
         }
         Integer cpuAccess = isCpu(read) ? Integer.valueOf(read) : isCpu(last.at()) ? Integer.valueOf(last.at()) : null;
         return guestsPart(last, cpuAccess, last.at(), read);

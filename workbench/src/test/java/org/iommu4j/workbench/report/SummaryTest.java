@@ -30,8 +30,8 @@ class SummaryTest {
                         + " value was still in the cache of cpu1. The guest had mapped it uncached; the host let it be"
                         + " cached at 5.",
                 "wc-ring-without-fence|amd|At 10 the device 01:00.0 read 0 and should have read 1111: that value was"
-                        + " still in the write-combining buffer of cpu1. The driver stored it at 6 to write-combining"
-                        + " memory, and no fence followed.",
+                        + " still in the write-combining buffer of cpu1. It was stored write-combining at 6, and no"
+                        + " fence drained it since.",
                 "stale-host-data|intel-nosc|At 11 the device 01:00.0 read 5ec7e7 and should have read 0: that value was"
                         + " still in the cache of cpu0. It was stored at 8 by kernel, which asked for no flush since."
                         + " What was read is another owner's: tenant wrote it at 4.",
