@@ -189,7 +189,7 @@ class DeviceTablesTest {
     })
     void anEntryOfABridgesIdIsForgottenByTheDevicesOwnFrom611To72(String release, String forgotten) {
         Floor floor = new Floor(Bench.CAP, Bench.ECAP, false);
-        LegacyTables tables = floor.legacy(IntelRules.of(LinuxRelease.named(release)));
+        LegacyTables tables = floor.legacy(IntelRules.of(LinuxRelease.of(release)));
         Requester requester = requester(0, false, 0x110, 0x100);
         tables.prepare(requester);
         tables.set(requester, NO_PASID, LEGACY, DOMAIN);
