@@ -41,7 +41,7 @@ class LiveWbinvdIT {
         return LiveKernel.folders();
     }
 
-    @ParameterizedTest(name = "{0}")
+    @ParameterizedTest(name = "kernel {0}")
     @MethodSource("kernels")
     void masksAndCpusAreTheKernels(Path folder) {
         long began = System.nanoTime();
