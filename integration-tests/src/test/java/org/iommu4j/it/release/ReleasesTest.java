@@ -7,7 +7,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -15,19 +14,15 @@ import java.util.TreeSet;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.core.IommuCore;
-import org.iommu4j.dma.DmaApi;
 import org.iommu4j.it.Checkout;
 import org.iommu4j.it.JsonSchema;
-import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.release.Evidence;
 import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.release.RulePeriod;
 import org.iommu4j.release.RuleSheet;
 import org.iommu4j.spi.IommuVendors;
-import org.iommu4j.vfio.Vfio;
-import org.iommu4j.vfio.iommufd.Iommufd;
 import org.iommu4j.workbench.output.Json;
+import org.iommu4j.workbench.scenario.RuleModules;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -51,16 +46,9 @@ class ReleasesTest {
 
     /** In the order in which the command has them. */
     static Map<String, List<ReleaseRule<?>>> modules() {
-        Map<String, List<ReleaseRule<?>>> modules = new LinkedHashMap<>();
-        for (String vendor : List.of("amd", "intel", "riscv")) {
-            modules.put(vendor, IommuVendors.load().named(vendor).releaseRules());
-        }
-        modules.put("core", IommuCore.releaseRules());
-        modules.put("dma", DmaApi.releaseRules());
-        modules.put("vfio", Vfio.releaseRules());
-        modules.put("iommufd", Iommufd.releaseRules());
-        modules.put("kvm", VirtualMachine.releaseRules());
-        return modules;
+        IommuVendors onPath = IommuVendors.load();
+        return RuleModules.of(IommuVendors.of(
+                Stream.of("amd", "intel", "riscv").map(onPath::named).toList()));
     }
 
     @Test
