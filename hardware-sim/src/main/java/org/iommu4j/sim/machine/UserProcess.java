@@ -7,6 +7,7 @@ import org.iommu4j.IommuException;
 import org.iommu4j.platform.ProcessMemory;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.platform.support.FramePool;
+import org.iommu4j.sim.support.LongTable;
 
 /**
  * A user process: an address space of pages that are backed when they are allocated, with pins and a limit on locked

@@ -4,10 +4,7 @@ package org.iommu4j.sim.machine;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.SplittableRandom;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
@@ -166,29 +163,5 @@ class UserProcessTest {
         process.allocate(VA, 3, true);
         assertThatThrownBy(() -> process.pin(VA, 3, true, new long[2])).isInstanceOf(IllegalArgumentException.class);
         assertThat(process.pinned()).isZero();
-    }
-
-    @Test
-    void thePageTableBehavesAsAMap() {
-        long seed = 20260101;
-        SplittableRandom random = new SplittableRandom(seed);
-        LongTable table = new LongTable();
-        Map<Long, Long> model = new HashMap<>();
-        for (int step = 0; step < 50_000; step++) {
-            long key = random.nextInt(500) * 512L;
-            if (random.nextInt(3) == 0) {
-                table.remove(key);
-                model.remove(key);
-            } else {
-                long value = random.nextLong();
-                table.put(key, value);
-                model.put(key, value);
-            }
-            long probe = random.nextInt(500) * 512L;
-            assertThat(table.get(probe, -7))
-                    .as("seed %d step %d", seed, step)
-                    .isEqualTo(model.getOrDefault(probe, -7L));
-            assertThat(table.size()).isEqualTo(model.size());
-        }
     }
 }

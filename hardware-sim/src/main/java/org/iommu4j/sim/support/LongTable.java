@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.iommu4j.sim.machine;
+package org.iommu4j.sim.support;
 
 import java.util.Arrays;
 
-/** A map from page numbers to numbers, open-addressed, without boxing. Keys are 0 or more. */
-final class LongTable {
+/** A map from numbers to numbers, open-addressed, without boxing. Keys are 0 or more. */
+public final class LongTable {
     private static final long FREE = -1L;
     private static final long DELETED = -2L;
 
@@ -13,22 +13,25 @@ final class LongTable {
     private int size;
     private int filled;
 
-    LongTable() {
+    /** Makes an empty map. */
+    public LongTable() {
         keys = new long[16];
         Arrays.fill(keys, FREE);
     }
 
-    int size() {
+    /** Returns the number of keys. */
+    public int size() {
         return size;
     }
 
     /** Returns the value of a key, or {@code absent}. */
-    long get(long key, long absent) {
+    public long get(long key, long absent) {
         int slot = find(key);
         return slot < 0 ? absent : values[slot];
     }
 
-    void put(long key, long value) {
+    /** Gives a key a value, in place of the one that it has. */
+    public void put(long key, long value) {
         int slot = find(key);
         if (slot >= 0) {
             values[slot] = value;
@@ -49,7 +52,8 @@ final class LongTable {
         size++;
     }
 
-    void remove(long key) {
+    /** Removes a key, if it is there. */
+    public void remove(long key) {
         int slot = find(key);
         if (slot >= 0) {
             keys[slot] = DELETED;
