@@ -156,9 +156,18 @@ public final class Trace {
 
     /** Records a remark, if on. */
     public void note(String text) {
+        note(text, -1L);
+    }
+
+    /**
+     * Records a remark about memory, if on.
+     *
+     * @param physicalAddress where that memory begins, -1 when the remark is about none
+     */
+    public void note(String text, long physicalAddress) {
         Objects.requireNonNull(text, "text");
         if (on) {
-            append(TraceKind.NOTE, label, -1, -1L, -1L, 0, 0, 0, text);
+            append(TraceKind.NOTE, label, -1, physicalAddress, -1L, 0, 0, 0, text);
         }
     }
 
@@ -379,7 +388,8 @@ public final class Trace {
         return words.toString();
     }
 
-    private boolean isLine(int event) {
+    /** Returns whether it moves a line, whose words {@link #lineWord} has. */
+    public boolean isLine(int event) {
         return switch (kind(event)) {
             case FILL, EVICT, INVALIDATE, WRITE_BACK, DRAIN -> true;
             default -> false;

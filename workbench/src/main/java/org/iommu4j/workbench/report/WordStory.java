@@ -10,14 +10,12 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalLong;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.sim.trace.TraceKind;
 import org.iommu4j.sim.verdict.StaleRead;
-import org.iommu4j.workbench.scenario.BufferNote;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.scenario.TimelineEntry;
 import org.iommu4j.workbench.scenario.TracedEvent;
@@ -244,16 +242,11 @@ final class WordStory {
     private boolean isShown(TimelineEntry entry) {
         TracedEvent event = entry.event();
         return switch (event.kind()) {
-            case NOTE -> !isAboutAnotherPage(entry.text());
+            case NOTE -> event.address() == -1 || (event.address() & -PAGE) == (word & -PAGE);
             case GUEST_WBINVD, WBINVD, WBNOINVD, INVD, SFENCE, INTERRUPT, PAGE_REQUEST -> true;
             case DMA_READ, DMA_WRITE -> event.has(Trace.FAULT) || isAboutLine(event);
             default -> isAboutLine(event);
         };
-    }
-
-    private boolean isAboutAnotherPage(String note) {
-        OptionalLong page = BufferNote.hostAddress(note);
-        return page.isPresent() && page.getAsLong() != (word & -PAGE);
     }
 
     private Place actor(TimelineEntry entry, Place.Kind kind) {

@@ -223,8 +223,14 @@ public final class AssignedGuest implements AutoCloseable {
     /** Puts the three addresses of a page of guest memory into the timeline. */
     public void noteBuffer(String name, int page) {
         long guestAddress = Scenario.GUEST_ADDRESS + (long) page * PAGE;
-        scenario.note(
-                BufferNote.of(name, guestAddress, Scenario.IOVA + (long) page * PAGE, vm.translate(guestAddress)));
+        long hostAddress = vm.translate(guestAddress);
+        scenario.machine()
+                .trace()
+                .note(
+                        name + ": GPA 0x" + Long.toHexString(guestAddress) + " for the guest, IOVA 0x"
+                                + Long.toHexString(Scenario.IOVA + (long) page * PAGE) + " for the device, HPA 0x"
+                                + Long.toHexString(hostAddress) + " in memory",
+                        hostAddress);
     }
 
     /** Returns a device's configuration space as the guest has it. */

@@ -28,27 +28,19 @@ public record TracedEvent(TraceKind kind, int source, long address, long iova, l
 
     /** Copies an event. */
     static TracedEvent of(Trace trace, int event) {
-        TraceKind kind = trace.kind(event);
-        List<Long> words = movesLine(kind)
+        List<Long> words = trace.isLine(event)
                 ? IntStream.range(0, LINE_WORDS)
                         .mapToObj(word -> trace.lineWord(event, word))
                         .toList()
                 : List.of();
         return new TracedEvent(
-                kind,
+                trace.kind(event),
                 trace.source(event),
                 trace.address(event),
                 trace.iova(event),
                 trace.value(event),
                 trace.flags(event),
                 words);
-    }
-
-    private static boolean movesLine(TraceKind kind) {
-        return switch (kind) {
-            case FILL, EVICT, INVALIDATE, WRITE_BACK, DRAIN -> true;
-            default -> false;
-        };
     }
 
     /** Returns whether it has a flag of {@link Trace}. */
