@@ -120,7 +120,8 @@ final class LiveKernel implements AutoCloseable {
         if (!Files.exists(folder.resolve("initramfs"))) {
             throw Witnesses.missing(
                     "live kernel",
-                    "no kernel in the folder '" + folder + "'; -D" + KERNEL
+                    (folder.toString().isEmpty() ? "no folder is named" : "no kernel in the folder '" + folder + "'")
+                            + "; -D" + KERNEL
                             + "=FOLDER names one that integration-tests/src/test/agent/prepare made",
                     REQUIRED);
         }

@@ -3,10 +3,14 @@ package org.iommu4j.workbench.report;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import org.iommu4j.sim.verdict.StaleRead;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.scenario.TimelineEntry;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine.Help;
@@ -47,5 +51,20 @@ class TextReportTest {
                 }
             }
         }
+    }
+
+    /** Each line of it is printed, in this order; dots stand for lines that are left out. */
+    @Test
+    void theReadmeShowsWhatTheFirstCommandPrints() throws IOException {
+        Outcome outcome = Library.run("guest-no-snoop", "intel-nosc");
+        List<String> shown = Files.readAllLines(Path.of("../README.md")).stream()
+                .dropWhile(line -> !line.startsWith("    guest-no-snoop on intel-nosc"))
+                .takeWhile(line -> line.isEmpty() || line.startsWith("    "))
+                .filter(line -> !line.isBlank() && !line.strip().equals("..."))
+                .map(line -> line.substring(4))
+                .toList();
+
+        assertThat(shown).hasSizeGreaterThan(20);
+        assertThat(report(outcome, 80).lines()).containsSubsequence(shown);
     }
 }
