@@ -83,6 +83,30 @@ class WrittenPagesTest {
         assertThat(bitmap).containsExactly((1L << 60) - 1 | 3L << 62, -1L, 0xfL, -1L);
     }
 
+    /** As Linux 6.1.192 answered: what one answer shifted behind the mapping's end, the next one shows. */
+    @Test
+    void whatAnAnswerShiftedBehindTheMappingIsShownByTheNext() {
+        VfioContainer container = container(VfioExtension.TYPE1V2_IOMMU);
+        start(container);
+        container.map(0x108000, MEMORY, 2 * PAGE, READ_WRITE);
+        assertThat(written(container, 0x106000, 5)).containsExactly(0xc);
+        assertThat(written(container, 0x107000, 6)).containsExactly(0x1e);
+        assertThat(written(container, 0x108000, 2)).containsExactly(0x1f);
+        stop(container);
+        start(container);
+        assertThat(written(container, 0x108000, 2)).containsExactly(0x3);
+    }
+
+    @Test
+    void aMappingAtABitWithinAWordAddsToTheUsersWord() {
+        VfioContainer container = container(VfioExtension.TYPE1V2_IOMMU);
+        container.map(0x108000, MEMORY, 2 * PAGE, READ_WRITE);
+        start(container);
+        long[] bitmap = {0x8000_0000_0000_0001L};
+        container.dirtyPages(DirtyPages.of(0x106000, 5 * PAGE, new VfioBitmap(PAGE, bitmap)));
+        assertThat(bitmap).containsExactly(0x8000_0000_0000_000dL);
+    }
+
     @Test
     void unmappingTellsThePagesThatGo() {
         VfioContainer container = container(VfioExtension.TYPE1V2_IOMMU);

@@ -52,7 +52,9 @@ final class DmaMapping {
     /** Whether its pages are pinned and mapped in the domains. */
     boolean mapped;
 
-    /** One bit for each smallest page, while written pages are tracked. */
+    /**
+     * One bit for each smallest page, while written pages are tracked, and a word of room for {@link #report} to shift.
+     */
     private long @Nullable [] written;
 
     /** log2 of the size of the smallest page when tracking began. */
@@ -82,17 +84,25 @@ final class DmaMapping {
 
     // ---- written pages ---------------------------------------------------------------------------------------------
 
-    /** Begins to track written pages, or begins anew: what drivers have pinned counts as written. */
+    /** Begins to track written pages: what drivers have pinned counts as written. */
     void track(int pageShift) {
         writtenShift = pageShift;
-        written = new long[words(size >>> pageShift)];
-        if (driverPins != null) {
-            driverPins.keySet().forEach(page -> markWritten(page << PinnedPages.PAGE_SHIFT));
-        }
+        written = new long[words(pages()) + 1];
+        markPinned();
     }
 
     void stopTracking() {
         written = null;
+    }
+
+    private long pages() {
+        return size >>> writtenShift;
+    }
+
+    private void markPinned() {
+        if (driverPins != null) {
+            driverPins.keySet().forEach(page -> markWritten(page << PinnedPages.PAGE_SHIFT));
+        }
     }
 
     private void markWritten(long offset) {
@@ -105,18 +115,31 @@ final class DmaMapping {
     /** Marks all pages, while they are tracked. */
     void markAllWritten() {
         if (written != null) {
-            Arrays.fill(written, -1L);
-            int behind = (int) (-(size >>> writtenShift) & (BITS - 1));
-            written[written.length - 1] >>>= behind;
+            int whole = (int) (pages() / BITS);
+            Arrays.fill(written, 0, whole, -1L);
+            written[whole] |= (1L << pages()) - 1;
+        }
+    }
+
+    /** Forgets which pages were written, but for those that drivers have pinned. Source: {@code bitmap_clear}. */
+    void clearWritten() {
+        if (written != null) {
+            int whole = (int) (pages() / BITS);
+            Arrays.fill(written, 0, whole, 0);
+            written[whole] &= -(1L << pages());
+            markPinned();
         }
     }
 
     /**
-     * Writes this mapping's bits into a bitmap that begins at another address, in whole words as Linux does: bits of
-     * the last word behind the mapping become 0.
+     * Writes this mapping's bits into a bitmap that begins at another address, in whole words as Linux does.
+     *
+     * <p>Linux shifts its own bitmap for that. What the shift moves behind the mapping's last page stays there, and the
+     * next report shows it again, moved once more: pages count as written that this mapping does not have. The bits of
+     * the user's first word stay set too. Source: {@code update_user_bitmap}.
      *
      * @param base the address of the bitmap's first bit
-     * @return whether the user's memory has room for all of them
+     * @return whether the user's memory has room for all of them; if not, the words are written for which it has
      */
     boolean report(long base, long[] bitmap) {
         long[] own = written;
@@ -125,19 +148,21 @@ final class DmaMapping {
         }
         long first = (iova - base) >>> writtenShift;
         int shift = (int) (first % BITS);
-        int count = words((size >>> writtenShift) + shift);
-        if (first / BITS + count > bitmap.length) {
-            return false;
+        int count = words(pages() + shift);
+        int at = (int) Math.min(first / BITS, bitmap.length);
+        if (shift != 0) {
+            for (int i = count - 1; i > 0; i--) {
+                own[i] = own[i] << shift | own[i - 1] >>> (BITS - shift);
+            }
+            own[0] <<= shift;
+            if (at == bitmap.length) {
+                return false;
+            }
+            own[0] |= bitmap[at];
         }
-        int at = (int) (first / BITS);
-        long before = shift == 0 ? 0 : bitmap[at] & ((1L << shift) - 1);
-        for (int i = 0; i < count; i++) {
-            long low = i == 0 || shift == 0 ? 0 : own[i - 1] >>> (BITS - shift);
-            long high = i < own.length ? own[i] << shift : 0;
-            bitmap[at + i] = low | high;
-        }
-        bitmap[at] |= before;
-        return true;
+        int room = Math.min(count, bitmap.length - at);
+        System.arraycopy(own, 0, bitmap, at, room);
+        return room == count;
     }
 
     private static int words(long bits) {

@@ -120,7 +120,7 @@ final class WrittenPages {
                 break;
             }
             report(mapping, iova, bitmap);
-            mapping.track(pageShift());
+            mapping.clearWritten();
         }
     }
 
