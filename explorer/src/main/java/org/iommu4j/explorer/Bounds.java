@@ -25,9 +25,15 @@ public record Bounds(int depth, long states, Duration time, long memory) {
     /** Refuses what is out of range by IllegalArgumentException. */
     public Bounds {
         Objects.requireNonNull(time);
-        if (depth < 0 || states < 1 || states > MAX_STATES || memory < 1 || time.isNegative() || time.isZero()) {
-            throw new IllegalArgumentException("bounds out of range: depth " + depth + ", states " + states + ", time "
-                    + time + ", memory " + memory);
+        require(depth >= 0, "depth", depth, "0 or more");
+        require(states >= 1 && states <= MAX_STATES, "number of states", states, "1 to " + MAX_STATES);
+        require(time.compareTo(Duration.ZERO) > 0, "time", time, "more than 0");
+        require(memory >= 1, "memory", memory, "1 byte or more");
+    }
+
+    static void require(boolean inRange, String what, Object value, String expected) {
+        if (!inRange) {
+            throw new IllegalArgumentException(what + " is " + value + ", expected " + expected);
         }
     }
 

@@ -23,10 +23,9 @@ public record Settings(int workers, boolean symmetry, long frontierMemory, Path 
     /** Refuses what is out of range by IllegalArgumentException. */
     public Settings {
         Objects.requireNonNull(spillDirectory);
-        if (workers < 1 || workers > MAX_WORKERS || frontierMemory < 0) {
-            throw new IllegalArgumentException(
-                    "settings out of range: workers " + workers + ", frontier memory " + frontierMemory);
-        }
+        Bounds.require(
+                workers >= 1 && workers <= MAX_WORKERS, "number of workers", workers, "1 to " + MAX_WORKERS);
+        Bounds.require(frontierMemory >= 0, "memory of the frontier", frontierMemory, "0 bytes or more");
     }
 
     /** Returns these settings with another number of workers. */

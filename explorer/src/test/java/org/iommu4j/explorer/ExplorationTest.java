@@ -340,10 +340,24 @@ class ExplorationTest {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> new Exploration(() -> wide, Settings.DEFAULT))
                 .withMessage("a state of 17 words");
-        assertThatIllegalArgumentException().isThrownBy(() -> Bounds.NONE.withStates(0));
-        assertThatIllegalArgumentException().isThrownBy(() -> Bounds.NONE.withDepth(-1));
-        assertThatIllegalArgumentException().isThrownBy(() -> Bounds.NONE.withTime(Duration.ZERO));
-        assertThatIllegalArgumentException().isThrownBy(() -> Settings.DEFAULT.withWorkers(0));
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Bounds.NONE.withStates(0))
+                .withMessage("number of states is 0, expected 1 to 4000000000");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Bounds.NONE.withDepth(-1))
+                .withMessage("depth is -1, expected 0 or more");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Bounds.NONE.withTime(Duration.ZERO))
+                .withMessage("time is PT0S, expected more than 0");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Bounds.NONE.withMemory(0))
+                .withMessage("memory is 0, expected 1 byte or more");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Settings.DEFAULT.withWorkers(0))
+                .withMessage("number of workers is 0, expected 1 to 64");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Settings.DEFAULT.withFrontierMemory(-1))
+                .withMessage("memory of the frontier is -1, expected 0 bytes or more");
         assertThatIllegalArgumentException().isThrownBy(() -> new Property(Property.STUCK, () -> true));
     }
 

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench;
 
-import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumSet;
@@ -32,6 +30,7 @@ import org.iommu4j.workbench.explore.Bisection;
 import org.iommu4j.workbench.explore.PageExplorer;
 import org.iommu4j.workbench.output.Json;
 import org.iommu4j.workbench.output.Terminal;
+import org.iommu4j.workbench.output.TextFile;
 import org.iommu4j.workbench.page.Page;
 import org.iommu4j.workbench.page.PageReader;
 import org.iommu4j.workbench.page.PageText;
@@ -355,12 +354,7 @@ final class ExploreCommand implements Callable<Integer> {
                         page.name() + "-found",
                         about.codePointCount(0, about.length()) <= LONGEST_ABOUT ? about : property,
                         outcome);
-        try {
-            Files.writeString(target, text);
-        } catch (IOException e) {
-            throw new InputException(
-                    target + ": can't be written (" + e.getClass().getSimpleName() + ")", e);
-        }
+        TextFile.write(target, text);
     }
 
     private String fixOptions() {

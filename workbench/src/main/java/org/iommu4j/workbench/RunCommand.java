@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench;
 
-import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -17,6 +15,7 @@ import org.iommu4j.host.Printable;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.workbench.output.Terminal;
+import org.iommu4j.workbench.output.TextFile;
 import org.iommu4j.workbench.page.PageCase;
 import org.iommu4j.workbench.page.PageReader;
 import org.iommu4j.workbench.page.Pages;
@@ -144,15 +143,8 @@ final class RunCommand implements Callable<Integer> {
     }
 
     private void writeTrace(Outcome outcome) {
-        Path file = trace;
-        if (file == null) {
-            return;
-        }
-        try {
-            Files.writeString(file, TraceEvents.of(outcome) + "\n");
-        } catch (IOException e) {
-            throw new InputException(
-                    file + ": can't be written (" + e.getClass().getSimpleName() + ")", e);
+        if (trace != null) {
+            TextFile.write(trace, TraceEvents.of(outcome) + "\n");
         }
     }
 

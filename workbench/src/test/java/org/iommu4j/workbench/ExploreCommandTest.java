@@ -9,6 +9,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import picocli.CommandLine;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -68,6 +70,22 @@ class ExploreCommandTest {
         assertThat(execute("run", saved.toString(), "--machine", "intel-mixed-fs", "--linux", "6.19"))
                 .isZero();
         assertThat(err.toString()).isEmpty();
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            textBlock =
+                    """
+                    --workers | 0  | number of workers is 0, expected 1 to 64
+                    --workers | 65 | number of workers is 65, expected 1 to 64
+                    --depth   | -1 | depth is -1, expected 0 or more
+                    --memory  | 0  | memory is 0, expected 1 byte or more
+                    """)
+    void aValueThatCantBeIsRefusedByItsNameWithWhatIsExpected(String option, String value, String message) {
+        assertThat(execute("explore", FLUSHED, option, value)).isEqualTo(2);
+        assertThat(err.toString().lines()).singleElement().asString().isEqualTo("iommu4j: " + message);
+        assertThat(out.toString()).isEmpty();
     }
 
     @Test
