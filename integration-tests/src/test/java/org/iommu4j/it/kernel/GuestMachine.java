@@ -27,12 +27,6 @@ import org.iommu4j.workbench.Workbench;
  * registers that the transcript's kernel printed. The kernel drivers that the guest loaded are bound.
  */
 final class GuestMachine {
-    /** The guest's drivers, unless the command line names others; but for those of devices behind bridges. */
-    private static final List<String> DRIVERS = List.of("virtio_pci", "virtio_blk", "nvme");
-
-    /** The second function of {@code qdev3}'s device, an NVMe controller. */
-    private static final PciAddress NVME = PciAddress.parse("0000:00:0c.1");
-
     private static final Workbench WORKBENCH = Workbench.create();
     private static final Map<String, MachineDescription> CAPTURED = new ConcurrentHashMap<>();
 
@@ -47,17 +41,11 @@ final class GuestMachine {
                 IommuVendors.load().open(machine.vendorContext(transcript.release())),
                 machine.topology(),
                 DefaultDomainPolicy.DMA);
-        if (hasDriver("nvme")) {
-            core.group(NVME).orElseThrow().useDefaultDomain(core.device(NVME).orElseThrow());
+        if (transcript.hasDriver("nvme")) {
+            core.group(KernelHost.NVME)
+                    .orElseThrow()
+                    .useDefaultDomain(core.device(KernelHost.NVME).orElseThrow());
         }
-    }
-
-    /** Returns whether the guest had loaded a driver. */
-    private boolean hasDriver(String name) {
-        String named = transcript.commandLine().get("qdrv");
-        return named == null
-                ? DRIVERS.contains(name)
-                : List.of(named.split(",", -1)).contains(name);
     }
 
     private static MachineDescription describe(GuestHardware hardware) {

@@ -59,6 +59,8 @@ final class KernelHost {
     static final PciAddress SECOND = PciAddress.parse("0000:00:0b.0");
     /** One whose group has a function for a kernel's driver. */
     static final PciAddress THIRD = PciAddress.parse("0000:00:0c.0");
+    /** That function, an NVMe controller. */
+    static final PciAddress NVME = PciAddress.parse("0000:00:0c.1");
     /** Two functions of one group. */
     static final PciAddress FOURTH = PciAddress.parse("0000:00:0a.0");
     /** The other of them. */
@@ -102,7 +104,14 @@ final class KernelHost {
             registers.put("EFR", hardware.extendedFeatures().orElseThrow());
         }
         MachineDescription machine = shape.withUnits(List.of(with(unit, unit.name(), unit.registerBase(), registers)));
-        return new KernelHost(withSouthBridge(machine, transcript), transcript.release(), kernelsEcap);
+        KernelHost host = new KernelHost(withSouthBridge(machine, transcript), transcript.release(), kernelsEcap);
+        if (transcript.hasDriver("nvme")) {
+            host.core
+                    .group(NVME)
+                    .orElseThrow()
+                    .useDefaultDomain(host.core.device(NVME).orElseThrow());
+        }
+        return host;
     }
 
     /**

@@ -24,6 +24,7 @@ import org.iommu4j.LinuxRelease;
  */
 public record Transcript(
         String name,
+        String kernel,
         LinuxRelease release,
         GuestHardware hardware,
         Map<String, String> commandLine,
@@ -32,6 +33,9 @@ public record Transcript(
 
     /** Debian's kernel names have a build number; the stable kernel is in the version. */
     private static final Pattern DEBIAN = Pattern.compile("Debian (\\d+\\.\\d+\\.\\d+)");
+
+    /** The guest's drivers, unless the command line names others; but for those of devices behind bridges. */
+    private static final List<String> DRIVERS = List.of("virtio_pci", "virtio_blk", "nvme");
 
     private static final Pattern FRAME = Pattern.compile("(BEGIN|END)-[A-Z0-9]+");
 
@@ -54,6 +58,7 @@ public record Transcript(
         if (head.isEmpty()) {
             head = head(linesOf(file.resolveSibling("6.1-" + fileName)));
         }
+        String kernel = "";
         LinuxRelease release = null;
         Map<String, String> commandLine = Map.of();
         List<TranscriptLine> lines = new ArrayList<>();
@@ -64,7 +69,8 @@ public record Transcript(
             if (FRAME.matcher(line).matches()) {
                 ended |= line.startsWith("END");
             } else if (release == null && uname.matches()) {
-                release = release(line, uname.group(1));
+                kernel = uname.group(1);
+                release = release(line, kernel);
             } else if (commandLine.isEmpty()) {
                 commandLine = options(line);
             } else if (!line.isEmpty()) {
@@ -75,7 +81,7 @@ public record Transcript(
             throw new AssertionError(file + " is no whole transcript, expected uname's line and END");
         }
         return new Transcript(
-                fileName.replaceFirst("\\.txt$", ""), release, GuestHardware.of(head), commandLine, lines);
+                fileName.replaceFirst("\\.txt$", ""), kernel, release, GuestHardware.of(head), commandLine, lines);
     }
 
     private static List<String> linesOf(Path file) {
@@ -105,6 +111,17 @@ public record Transcript(
                     equals < 0 ? option : option.substring(0, equals), equals < 0 ? "" : option.substring(equals + 1));
         }
         return options;
+    }
+
+    /**
+     * Returns whether a driver had taken its devices. A distribution's kernel has all drivers as modules, of which the
+     * command line names those to load. One that was built for the transcripts, whose name is a bare number, has none.
+     */
+    boolean hasDriver(String driver) {
+        boolean packaged = !kernel.matches("[0-9.]+");
+        String named = commandLine.get("qdrv");
+        return packaged
+                && (named == null ? DRIVERS : List.of(named.split(",", -1))).contains(driver);
     }
 
     /**

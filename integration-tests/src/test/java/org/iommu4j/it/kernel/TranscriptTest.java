@@ -61,6 +61,18 @@ class TranscriptTest {
     }
 
     @Test
+    void aDistributionsKernelHasTheDriversThatWereLoadedAndABuiltOneNone(@TempDir Path folder) throws IOException {
+        String whole = HEAD + BODY + "END-VFIO\n";
+        assertThat(Transcript.read(write(folder, whole)).hasDriver("nvme")).isTrue();
+        String named = whole.replace("no_timer_check", "no_timer_check qdrv=virtio_pci");
+        assertThat(named).isNotEqualTo(whole);
+        assertThat(Transcript.read(write(folder, named)).hasDriver("nvme")).isFalse();
+        String built = whole.replaceFirst("Linux \\(none\\) \\S+", "Linux (none) 6.12.117");
+        assertThat(built).isNotEqualTo(whole);
+        assertThat(Transcript.read(write(folder, built)).hasDriver("nvme")).isFalse();
+    }
+
+    @Test
     void aTranscriptThatWasCutOffIsRefused(@TempDir Path folder) throws IOException {
         Path file = write(folder, HEAD + BODY);
         assertThatExceptionOfType(AssertionError.class)

@@ -8,6 +8,7 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.Prot;
+import org.iommu4j.bits.Hex;
 import org.iommu4j.core.IommuGroup;
 import org.iommu4j.vfio.type1.IovaRange;
 import org.jspecify.annotations.Nullable;
@@ -317,12 +318,13 @@ public final class CompatContainer {
     }
 
     /**
-     * Unmaps a range: whole mappings, and as type 1 parts of them. Nothing in the range is no failure.
+     * Unmaps a range: whole mappings, and as type 1 parts of them.
      *
      * @param argsz bytes of the argument
      * @return the bytes; a refusal is a part of it, since Linux writes the bytes with some of them: EINVAL (the
      *     argument is too small; an unknown flag; with {@link #UNMAP_ALL} an address or a size), ENODEV, EINVAL (size
-     *     0, a cut that is misaligned), EOVERFLOW (wraps around), ENOENT (a mapping would be cut)
+     *     0, a cut that is misaligned), EOVERFLOW (wraps around), ENOENT (a mapping would be cut; up to 6.17 nothing is
+     *     mapped in the range)
      */
     public Unmapped unmap(int argsz, long iova, long size, int flags) {
         Ioas.Unmapped result;
@@ -353,9 +355,13 @@ public final class CompatContainer {
         return new Unmapped(result.bytes(), result.failure());
     }
 
-    private static Ioas.Unmapped unmapRange(Ioas ioas, long iova, long size) {
+    private Ioas.Unmapped unmapRange(Ioas ioas, long iova, long size) {
         try {
-            return ioas.unmap(iova, size);
+            Ioas.Unmapped result = ioas.unmap(iova, size);
+            if (result.bytes() == 0 && result.failure() == null && !context.rules.compatUnmapsNothing()) {
+                throw new IommuException(Errno.ENOENT, "nothing is mapped from IOVA " + Hex.of(iova) + " on");
+            }
+            return result;
         } catch (IommuException refusal) {
             return new Ioas.Unmapped(0, refusal);
         }

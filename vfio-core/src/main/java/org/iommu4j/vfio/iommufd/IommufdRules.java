@@ -23,6 +23,7 @@ record IommufdRules(
         Calls calls,
         boolean deviceFiles,
         boolean compatWithoutIommu,
+        boolean compatUnmapsNothing,
         boolean upgradesAtAttach,
         boolean driverAllocatesForUsers,
         boolean nestsByOwnOp,
@@ -131,6 +132,17 @@ record IommufdRules(
                             INFERRED)
                     .since("6.3", true, INFERRED, "c9a397cee9f5")
                     .witnessedBy("CompatGroupsTest#since63AGroupWithoutAnIommuHasAnIommufdForItself"),
+            ReleaseRule.of(
+                            "compatUnmapsNothing",
+                            "A container's unmap of a range without mappings succeeds, as type 1's does; before, it "
+                                    + "is ENOENT.",
+                            false,
+                            READ)
+                    .since("6.6.117", true, READ)
+                    .since("6.12.59", true, READ)
+                    .since("6.17.9", true, READ)
+                    .since("6.18", true, READ, "afb47765f923")
+                    .witnessedBy("IommufdRulesTest#aContainersUnmapOfNothingSucceedsSince618"),
             ReleaseRule.of(
                             "upgradesAtAttach",
                             "A device that can be enforced asks a HWPT that does not block no-snoop to do so when it "

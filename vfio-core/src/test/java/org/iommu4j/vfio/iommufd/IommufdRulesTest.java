@@ -19,6 +19,7 @@ import org.iommu4j.vfio.VfioOptions;
 import org.iommu4j.vfio.testvendor.TestDevice;
 import org.iommu4j.vfio.testvendor.TestHost;
 import org.iommu4j.vfio.testvendor.TestProcess;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -135,6 +136,21 @@ class IommufdRulesTest {
         VfioDevice registered = host.vfio().register(device.id());
         assertThat(errno(() -> VfioDeviceFile.open(host.vfio(), registered))).isEqualTo(Errno.ENOENT);
         new Bench("6.6").file.close();
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "6.2, ENOENT", "6.6.116, ENOENT", "6.6.117,", "6.12.58, ENOENT", "6.12.59,", "6.17, ENOENT", "6.17.9,", "6.18,"
+    })
+    void aContainersUnmapOfNothingSucceedsSince618(String release, @Nullable Errno errno) {
+        Iommufd iommufd = open(release);
+        iommufd.vfioIoasSet(iommufd.ioasAlloc(0));
+        CompatContainer.Unmapped range = iommufd.vfioContainer().unmap(0x10_0000, 0x1000, 0);
+        assertThat(range.bytes()).isZero();
+        assertThat(range.failure() instanceof IommuException refusal ? refusal.errno() : null)
+                .isEqualTo(errno);
+        assertThat(iommufd.vfioContainer().unmap(0, 0, CompatContainer.UNMAP_ALL).failure())
+                .isNull();
     }
 
     @Test
