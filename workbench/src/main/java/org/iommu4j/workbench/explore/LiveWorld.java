@@ -17,6 +17,7 @@ import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.pcie.Endpoint;
 import org.iommu4j.workbench.page.Actor;
 import org.iommu4j.workbench.page.Stage;
+import org.iommu4j.workbench.scenario.NotApplicableException;
 import org.iommu4j.workbench.scenario.Scenario;
 import org.jspecify.annotations.Nullable;
 
@@ -163,9 +164,10 @@ final class LiveWorld {
     boolean doVmmStep(int index) {
         boolean accepted = true;
         try {
-            stage.act(script.programs.vmm().get(index));
-        } catch (IommuException | IllegalArgumentException e) {
-            // A VMM that is refused goes on; that the step has no effect is seen by whoever asks for it next.
+            stage.act(script.worldSteps.get(index));
+        } catch (IommuException | IllegalArgumentException | NotApplicableException e) {
+            // A VMM, or a domain's user, that is refused goes on; that the step has no effect is seen by whoever asks
+            // for it next.
             accepted = false;
         }
         note();

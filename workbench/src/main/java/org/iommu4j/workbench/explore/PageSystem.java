@@ -137,14 +137,14 @@ final class PageSystem implements TransitionSystem {
             counterBits[i] = Integer.SIZE - Integer.numberOfLeadingZeros(script.ops[i].length);
             bits += counterBits[i];
         }
-        if (words > MAX_WORDS || bits > Long.SIZE || script.programs.vmm().size() >= 1 << VMM_BITS) {
+        if (words > MAX_WORDS || bits > Long.SIZE || script.worldSteps.size() >= 1 << VMM_BITS) {
             throw new InputException(script.page.file() + ":1:1: more memory, programs or steps of the VMM than a state"
                     + " can hold: at most " + (MAX_WORDS - MEMORY) + " pages of memory, " + ((1 << VMM_BITS) - 1)
                     + " steps of the VMM, and programs whose counters take " + Long.SIZE + " bits");
         }
         counters = new int[programs];
         present = new long[words];
-        hosts = new Host[script.programs.vmm().size() + 1];
+        hosts = new Host[script.worldSteps.size() + 1];
         live = host(0).world;
         cpus = live.cpus();
         hostCpu = new boolean[cpus];
@@ -255,7 +255,7 @@ final class PageSystem implements TransitionSystem {
                 into[count++] = program;
             }
         }
-        if (vmmSteps < script.programs.vmm().size() && !isNextRefused()) {
+        if (vmmSteps < script.worldSteps.size() && !isNextRefused()) {
             into[count++] = programs;
         }
         if (scheduled < script.programs.scheduler().atMost()) {
@@ -635,7 +635,7 @@ final class PageSystem implements TransitionSystem {
             return script.ops[action][counters[action]].step();
         }
         if (action == programs) {
-            return script.programs.vmm().get(vmmSteps);
+            return script.worldSteps.get(vmmSteps);
         }
         if (action < preemptions()) {
             int move = action - moves();

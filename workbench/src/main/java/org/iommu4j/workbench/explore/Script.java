@@ -24,7 +24,10 @@ final class Script {
     final Page page;
     final Programs programs;
 
-    /** The names of the actors that have programs, in order. */
+    /** The steps that change more than a state's words, in order: the VMM's, or those of a domain's user. */
+    final List<Step> worldSteps;
+
+    /** The names of the other actors that have programs, in order. */
     final String[] actors;
 
     /** The names of the pages of memory, in order. */
@@ -72,7 +75,14 @@ final class Script {
         }
         this.page = page;
         programs = found;
-        actors = found.byActor().keySet().toArray(new String[0]);
+        worldSteps = found.byActor().keySet().stream()
+                .filter(name -> page.actors().get(name) instanceof Actor.Domain)
+                .findFirst()
+                .map(this::steps)
+                .orElse(found.vmm());
+        actors = found.byActor().keySet().stream()
+                .filter(name -> !(page.actors().get(name) instanceof Actor.Domain))
+                .toArray(String[]::new);
         memory = page.memory().keySet().toArray(new String[0]);
         vcpus = page.actors().entrySet().stream()
                 .filter(entry -> entry.getValue() instanceof Actor.Vcpu)

@@ -337,6 +337,15 @@ public final class PageReader {
                 vmm.add(step);
             }
         }
+        List<String> domains = programs.keySet().stream()
+                .filter(name -> references.actors().get(name) instanceof Actor.Domain)
+                .toList();
+        if (domains.size() + (vmm.isEmpty() ? 0 : 1) > 1) {
+            throw yaml.unknown(
+                    node,
+                    "programs of the domains " + domains + (vmm.isEmpty() ? "" : " beside steps of the VMM")
+                            + ", expected one domain with a program, or the VMM's steps");
+        }
         List<Programs.Property> never = new ArrayList<>();
         for (Node each : some(field(fields, "never"), "what must not be")) {
             never.add(yaml.constant(each, "what must not be", sentences(Programs.Property.values())));

@@ -82,6 +82,9 @@ public final class Stage {
     /** The devices that a virtual machine has open. */
     private final Set<String> opened = new HashSet<>();
 
+    /** The devices that joined a kernel user's domain after the set-up. */
+    private final Set<String> joined = new HashSet<>();
+
     /** The virtual machine of a HWPT. */
     private final Map<String, String> ownersOfHwpts = new LinkedHashMap<>();
 
@@ -490,7 +493,10 @@ public final class Stage {
             case MAP ->
                 present(domains, step.actor())
                         .map(placeOf(step).iova(), placeOf(step).physical());
-            case JOIN -> present(domains, step.actor()).attach(device(step.argument(0)));
+            case JOIN -> {
+                present(domains, step.actor()).attach(device(step.argument(0)));
+                joined.add(step.argument(0));
+            }
             case GIVE -> give(step);
             case BIND -> scenario.bindToVfio(device(step.argument(0)));
             case HOT_ADD -> {
@@ -608,6 +614,7 @@ public final class Stage {
     /** Returns whether somebody uses a device now: a virtual machine, a driver of the kernel's, or a domain. */
     public boolean isUsed(String device) {
         return users.containsKey(device)
+                || joined.contains(device)
                 || (page.actors().get(device) instanceof Actor.Device its
                         && (its.driver() == Actor.Driver.KERNEL || its.in() != null));
     }
