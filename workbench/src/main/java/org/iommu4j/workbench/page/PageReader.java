@@ -379,7 +379,7 @@ public final class PageReader {
         Node by = fields.get("prefetch-by");
         return new Programs.Hardware(
                 names(fields.get("evict"), "a page of memory", references::checkMemory),
-                names(fields.get("prefetch"), "a page of memory", references::checkMemory),
+                names(fields.get("prefetch"), "a page of memory", references::checkPage),
                 by == null
                         ? Programs.PrefetchBy.RUNNING_CPUS
                         : yaml.constant(by, "CPUs", sentences(Programs.PrefetchBy.values())));
