@@ -22,8 +22,8 @@
  * doing them on a fresh machine. The units' caches are full in it, and another one, in which they were never used, has
  * to translate alike; otherwise the page is refused, since a state would lack them.
  *
- * <p>What the IOMMU's driver writes is in no cache after a step, unless the page names it. Then it stays in the cache of
- * CPU 0, and a state has after which of the steps all of it was evicted; there is a live world for each. A page that
+ * <p>What the IOMMU's driver writes is in no cache after a step, unless the page names it. Then it stays in the cache
+ * of CPU 0, and a state has after which of the steps all of it was evicted; there is a live world for each. A page that
  * names it has no WBINVD, and is refused where a cache has no room for it and the page's memory.
  *
  * <h2>Not modelled</h2>
