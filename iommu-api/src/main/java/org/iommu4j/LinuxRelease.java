@@ -2,12 +2,14 @@
 package org.iommu4j;
 
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A release of Linux whose rules apply.
@@ -21,6 +23,9 @@ import java.util.regex.Pattern;
  * enterprise kernel} keeps its number for years and takes drivers from later releases: it is a release of its own kind,
  * of which only {@link #mayHold()} can be said.
  *
+ * <p>A kernel may be tried with {@linkplain Fix fixes}: single rules that are not as the release has them. They follow
+ * its name: {@code 7.3 with walks=6.13}.
+ *
  * @param major the first number
  * @param minor the second number
  * @param posted whether it is the series "Make the iommu driver no-snoop block feature consistent" as it was posted
@@ -28,8 +33,9 @@ import java.util.regex.Pattern;
  * @param patch the patch level, 0 where the name has none. Names with a build number, such as {@code 6.1.0-56-amd64},
  *     have 0 whatever stable kernel they were built from
  * @param suffix what a distribution, or a release candidate, adds to the numbers; empty for none
+ * @param fixes the rules that are not as the release has them, in the order of their names
  */
-public record LinuxRelease(int major, int minor, boolean posted, int patch, String suffix)
+public record LinuxRelease(int major, int minor, boolean posted, int patch, String suffix, List<Fix> fixes)
         implements Comparable<LinuxRelease> {
     /** The newest release whose rules are built, and the default everywhere. */
     public static final LinuxRelease NEWEST = new LinuxRelease(7, 3);
@@ -60,11 +66,47 @@ public record LinuxRelease(int major, int minor, boolean posted, int patch, Stri
             .thenComparingInt(LinuxRelease::minor)
             .thenComparing(LinuxRelease::posted, Comparator.reverseOrder())
             .thenComparingInt(LinuxRelease::patch)
-            .thenComparing(LinuxRelease::suffix);
+            .thenComparing(LinuxRelease::suffix)
+            .thenComparing(release -> release.fixes.toString());
 
-    /** Checks that there is a suffix, be it empty. */
+    /**
+     * A rule that is not as the release has it, in every module that has a rule of this name.
+     *
+     * @param rule the rule's name
+     * @param as the release whose value the rule has; null for the value that the rule itself proposes, and no release
+     *     has
+     */
+    public record Fix(String rule, @Nullable LinuxRelease as) {
+        /** Checks that there is a name. */
+        public Fix {
+            Objects.requireNonNull(rule, "rule");
+        }
+
+        @Override
+        public String toString() {
+            return as == null ? rule : rule + "=" + as;
+        }
+    }
+
+    /**
+     * Copies the fixes, in order.
+     *
+     * @throws IllegalArgumentException when a rule is fixed twice
+     */
     public LinuxRelease {
         Objects.requireNonNull(suffix, "suffix");
+        fixes = fixes.stream().sorted(Comparator.comparing(Fix::rule)).toList();
+        for (int i = 1; i < fixes.size(); i++) {
+            if (fixes.get(i).rule.equals(fixes.get(i - 1).rule)) {
+                throw new IllegalArgumentException("rule " + fixes.get(i).rule + " is fixed twice: by "
+                        + fixes.get(i - 1) + " and by " + fixes.get(i) + ", expected once");
+            }
+        }
+    }
+
+    /** Names a kernel without fixes. */
+    public LinuxRelease(int major, int minor, boolean posted, int patch, String suffix) {
+        this(major, minor, posted, patch, suffix, List.of());
     }
 
     /** Names a release as it was published. */
@@ -190,14 +232,26 @@ public record LinuxRelease(int major, int minor, boolean posted, int patch, Stri
         return KNOWN.contains(base());
     }
 
-    /** Returns the release that a stable or a distribution's kernel began with: {@code 6.12} of {@code 6.12.95}. */
+    /**
+     * Returns the release that a stable or a distribution's kernel began with, without fixes: {@code 6.12} of {@code
+     * 6.12.95}.
+     */
     public LinuxRelease base() {
-        return patch == 0 && suffix.isEmpty() ? this : new LinuxRelease(major, minor, posted, 0, "");
+        return patch == 0 && suffix.isEmpty() && fixes.isEmpty() ? this : new LinuxRelease(major, minor, posted, 0, "");
     }
 
     /** Returns the stable kernel without what a distribution adds: {@code 6.12.95} of {@code 6.12.95+deb13}. */
     public LinuxRelease stable() {
-        return suffix.isEmpty() ? this : new LinuxRelease(major, minor, posted, patch, "");
+        return suffix.isEmpty() ? this : new LinuxRelease(major, minor, posted, patch, "", fixes);
+    }
+
+    /**
+     * Returns this kernel with other fixes.
+     *
+     * @throws IllegalArgumentException when a rule is fixed twice
+     */
+    public LinuxRelease with(Collection<Fix> others) {
+        return new LinuxRelease(major, minor, posted, patch, suffix, List.copyOf(others));
     }
 
     /**
@@ -234,6 +288,11 @@ public record LinuxRelease(int major, int minor, boolean posted, int patch, Stri
     @Override
     public String toString() {
         return major + "." + minor + (posted ? POSTED : "") + (patch == 0 && suffix.isEmpty() ? "" : "." + patch)
-                + suffix;
+                + suffix
+                + (fixes.isEmpty()
+                        ? ""
+                        : " with "
+                                + String.join(
+                                        ", ", fixes.stream().map(Fix::toString).toList()));
     }
 }

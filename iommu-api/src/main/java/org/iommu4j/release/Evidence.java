@@ -11,5 +11,7 @@ public enum Evidence {
     /** A kernel of the release was asked. */
     OBSERVED,
     /** Deduced, from the date of a commit or a pull request or from releases around it. */
-    INFERRED
+    INFERRED,
+    /** It is not: no release behaves so. A correction that is tried. */
+    PROPOSED
 }

@@ -112,26 +112,17 @@ public record ReleaseRule<V>(
     }
 
     /**
-     * Returns the rule as if every release had the first value that it proposes.
-     *
-     * @throws IllegalStateException when it proposes none
-     */
-    public ReleaseRule<V> corrected() {
-        if (proposed.isEmpty()) {
-            throw new IllegalStateException("rule " + name + " proposes no correction");
-        }
-        RulePeriod<V> always = new RulePeriod<>(
-                periods.get(0).from(), proposed.get(0), periods.get(0).evidence(), List.of());
-        return new ReleaseRule<>(name, sentence, decidesCoherence, witness, List.of(always), List.of());
-    }
-
-    /**
      * Returns the period that holds in a release. A back-port to the release's own stable series takes precedence over
-     * what the series began with.
+     * what the series began with, and a fix over both.
      *
      * @throws IllegalArgumentException when the release is older than the rule's first period
      */
     public RulePeriod<V> in(LinuxRelease release) {
+        for (LinuxRelease.Fix fix : release.fixes()) {
+            if (fix.rule().equals(name)) {
+                return fixed(fix, release.with(List.of()));
+            }
+        }
         for (int i = periods.size() - 1; i >= 0; i--) {
             if (periods.get(i).reaches(release)) {
                 return periods.get(i);
@@ -139,6 +130,17 @@ public record ReleaseRule<V>(
         }
         throw new IllegalArgumentException(
                 "rule " + name + " begins with Linux " + periods.get(0).from() + " and has no value in " + release);
+    }
+
+    /** A fix without a release is for a rule that proposes a value; another one of the same name keeps its own. */
+    private RulePeriod<V> fixed(LinuxRelease.Fix fix, LinuxRelease release) {
+        LinuxRelease as = fix.as();
+        if (as != null) {
+            return in(as);
+        }
+        return proposed.isEmpty()
+                ? in(release)
+                : new RulePeriod<>(release, proposed.get(0), Evidence.PROPOSED, List.of());
     }
 
     /**

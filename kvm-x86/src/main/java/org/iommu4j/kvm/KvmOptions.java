@@ -2,7 +2,6 @@
 package org.iommu4j.kvm;
 
 import java.util.Objects;
-import java.util.Set;
 import org.iommu4j.LinuxRelease;
 
 /**
@@ -14,49 +13,34 @@ import org.iommu4j.LinuxRelease;
  * @param ignoreGuestPat whether the quirk {@link KvmQuirk#IGNORE_GUEST_PAT} is on at first, its default; without effect
  *     where the release has none, on SVM, and on CPUs without self-snoop
  * @param cacheDisableIgnored whether the quirk {@link KvmQuirk#CD_NW_CLEARED} is on at first, its default
- * @param corrections names of rules that have the value which they propose, and no release's
  */
 public record KvmOptions(
-        LinuxRelease release,
-        boolean wbinvdExit,
-        boolean ignoreGuestPat,
-        boolean cacheDisableIgnored,
-        Set<String> corrections) {
+        LinuxRelease release, boolean wbinvdExit, boolean ignoreGuestPat, boolean cacheDisableIgnored) {
     /** The newest release, on a CPU that intercepts WBINVD, with the quirks on. */
-    public static final KvmOptions DEFAULT = new KvmOptions(LinuxRelease.NEWEST, true, true, true, Set.of());
+    public static final KvmOptions DEFAULT = new KvmOptions(LinuxRelease.NEWEST, true, true, true);
 
-    /** Refuses null, and copies the set. */
+    /** Refuses null. */
     public KvmOptions {
         Objects.requireNonNull(release, "release");
-        corrections = Set.copyOf(corrections);
     }
 
     /** Returns these options with another release. */
     public KvmOptions withRelease(LinuxRelease other) {
-        return new KvmOptions(other, wbinvdExit, ignoreGuestPat, cacheDisableIgnored, corrections);
+        return new KvmOptions(other, wbinvdExit, ignoreGuestPat, cacheDisableIgnored);
     }
 
     /** Returns these options on a CPU that intercepts WBINVD, or does not. */
     public KvmOptions withWbinvdExit(boolean supported) {
-        return new KvmOptions(release, supported, ignoreGuestPat, cacheDisableIgnored, corrections);
+        return new KvmOptions(release, supported, ignoreGuestPat, cacheDisableIgnored);
     }
 
     /** Returns these options with the quirk about the guest's PAT on or off. */
     public KvmOptions withIgnoreGuestPat(boolean on) {
-        return new KvmOptions(release, wbinvdExit, on, cacheDisableIgnored, corrections);
+        return new KvmOptions(release, wbinvdExit, on, cacheDisableIgnored);
     }
 
     /** Returns these options with the quirk about CR0.CD on or off. */
     public KvmOptions withCacheDisableIgnored(boolean on) {
-        return new KvmOptions(release, wbinvdExit, ignoreGuestPat, on, corrections);
-    }
-
-    /**
-     * Returns these options with corrections that no release has.
-     *
-     * @param names names of KVM's rules that propose one; a machine refuses others
-     */
-    public KvmOptions withCorrections(Set<String> names) {
-        return new KvmOptions(release, wbinvdExit, ignoreGuestPat, cacheDisableIgnored, names);
+        return new KvmOptions(release, wbinvdExit, ignoreGuestPat, on);
     }
 }

@@ -6,10 +6,7 @@ import static org.iommu4j.release.Evidence.OBSERVED;
 import static org.iommu4j.release.Evidence.READ;
 
 import java.lang.invoke.MethodHandles;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
-import java.util.TreeSet;
 import org.iommu4j.DecisionSource;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.HardwareVirtualization;
@@ -156,37 +153,11 @@ record KvmRules(
      * @throws IllegalArgumentException when none are built for it
      */
     static KvmRules of(LinuxRelease release) {
-        return of(release, Set.of());
-    }
-
-    /**
-     * Returns the rules of a release with corrections that no release has.
-     *
-     * @throws IllegalArgumentException when none are built for it, or a correction is unknown
-     */
-    static KvmRules of(LinuxRelease release, Set<String> corrections) {
         if (!release.isKnown()) {
             throw new IllegalArgumentException(
                     "no KVM rules for Linux release '" + release + "'; known: " + LinuxRelease.known());
         }
-        return RuleRecords.of(
-                MethodHandles.lookup(),
-                KvmRules.class,
-                corrections.isEmpty() ? RULES : corrected(corrections),
-                release);
-    }
-
-    private static List<ReleaseRule<?>> corrected(Set<String> corrections) {
-        List<ReleaseRule<?>> rules = new ArrayList<>();
-        Set<String> unknown = new TreeSet<>(corrections);
-        for (ReleaseRule<?> rule : RULES) {
-            boolean asked = !rule.proposed().isEmpty() && unknown.remove(rule.name());
-            rules.add(asked ? rule.corrected() : rule);
-        }
-        if (!unknown.isEmpty()) {
-            throw new IllegalArgumentException("no rules " + unknown + " of KVM propose a correction");
-        }
-        return rules;
+        return RuleRecords.of(MethodHandles.lookup(), KvmRules.class, RULES, release);
     }
 
     /** What decides about the type of a guest page; each names the rules that have a part in it. */

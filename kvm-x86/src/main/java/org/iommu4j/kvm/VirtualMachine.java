@@ -52,7 +52,7 @@ public final class VirtualMachine implements AutoCloseable {
      *     have neither VMX nor SVM, or the options state SVM without WBINVD interception
      */
     public VirtualMachine(ProcessMemory process, List<? extends Processor> processors, KvmOptions options) {
-        this(process, processors, options, KvmRules.of(options.release(), options.corrections()));
+        this(process, processors, options, KvmRules.of(options.release()));
     }
 
     /** Makes a machine under rules that need not be a known release's. */

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Objects;
 import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
+import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.core.IommuGroup;
@@ -235,11 +236,20 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     public boolean enforcedCoherent() {
         synchronized (vfio.lock) {
             if (vfio.rules().filesAskDevices()) {
-                return group.devices.stream().allMatch(VfioDevice::canEnforceCacheCoherency);
+                return group.devices.stream().allMatch(VfioDevice::canEnforceCacheCoherency) && strangersCanEnforce();
             }
             VfioContainer current = container;
             return current == null || current.checkExtension(VfioExtension.DMA_CC_IOMMU) == 1;
         }
+    }
+
+    /** Returns whether devices of the group that VFIO does not have are no obstacle. */
+    private boolean strangersCanEnforce() {
+        IommuGroup all = group.iommuGroup;
+        return !vfio.rules().filesAskWholeGroups()
+                || all == null
+                || all.devices().stream()
+                        .allMatch(device -> device.iommu().capable(device, IommuCapability.ENFORCE_CACHE_COHERENCY));
     }
 
     @Override

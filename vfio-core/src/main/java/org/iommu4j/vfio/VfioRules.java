@@ -24,6 +24,7 @@ record VfioRules(
         boolean claimsGroups,
         boolean isolationByGroup,
         boolean filesAskDevices,
+        boolean filesAskWholeGroups,
         boolean externalUsersNeedIommu,
         boolean knowsFiles,
         boolean movesAddresses,
@@ -70,6 +71,14 @@ record VfioRules(
                     .deciding()
                     .since("6.2", true, READ, "0d8227b622f3")
                     .witnessedBy("VfioReleaseTest#since62AFileAnswersForItsDevices"),
+            ReleaseRule.of(
+                            "filesAskWholeGroups",
+                            "A group's file that vouches for what devices are capable of asks every device of the "
+                                    + "IOMMU's group, and not those alone that VFIO has.",
+                            false,
+                            READ)
+                    .proposing(true)
+                    .witnessedBy("VfioReleaseTest#aCorrectedFileAnswersForAllDevicesOfItsGroup"),
             ReleaseRule.of(
                             "externalUsersNeedIommu",
                             "KVM takes a viable group alone whose container has an IOMMU, and the group can't leave "
@@ -142,7 +151,9 @@ record VfioRules(
         String function = !asksDomains
                 ? "vfio_external_check_extension"
                 : filesAskDevices && group ? "vfio_group_enforced_coherent" : "vfio_file_enforced_coherent";
-        return DecisionSource.of("vfio", function, "filesAskDevices");
+        return filesAskWholeGroups && group
+                ? DecisionSource.of("vfio", function, "filesAskDevices", "filesAskWholeGroups")
+                : DecisionSource.of("vfio", function, "filesAskDevices");
     }
 
     /** Returns where Linux decides what VFIO_DMA_CC_IOMMU is. */

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.List;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
@@ -192,6 +193,23 @@ class VfioReleaseTest {
                 .as("with another group that is not")
                 .isTrue();
         assertThat(container.checkExtension(VfioExtension.DMA_CC_IOMMU)).isZero();
+    }
+
+    @Test
+    void aCorrectedFileAnswersForAllDevicesOfItsGroup() {
+        TestDevice one = host.add("00:07.0", true);
+        TestDevice stranger = host.add("00:07.1", true);
+        for (boolean snoops : List.of(true, false)) {
+            stranger.snoopControl = snoops;
+            for (List<LinuxRelease.Fix> fixes :
+                    List.of(List.<LinuxRelease.Fix>of(), List.of(new LinuxRelease.Fix("filesAskWholeGroups", null)))) {
+                Vfio vfio = new Vfio(host.core(), VfioOptions.DEFAULT.withRelease(LinuxRelease.NEWEST.with(fixes)));
+                int group = vfio.register(one.id()).groupId();
+                assertThat(vfio.openGroup(group).enforcedCoherent())
+                        .as("%s, %s", snoops, fixes)
+                        .isEqualTo(snoops || fixes.isEmpty());
+            }
+        }
     }
 
     @ParameterizedTest

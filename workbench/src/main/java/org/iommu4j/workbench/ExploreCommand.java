@@ -5,7 +5,6 @@ import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumSet;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
@@ -66,6 +65,7 @@ import tools.jackson.databind.node.ObjectNode;
             "Examples:",
             "  iommu4j explore flushed-buffer.yaml --linux 6.12 --save found.yaml",
             "  iommu4j explore flushed-buffer.yaml --fix maskKeepsOwnCpu",
+            "  iommu4j explore replacing-hwpt.yaml --machine intel-mixed --fix failedMove=6.18",
             "  iommu4j explore flushed-buffer.yaml --format html > explored.html",
             "  iommu4j explore hot-added-uncached.yaml --bisect"
         })
@@ -107,8 +107,9 @@ final class ExploreCommand implements Callable<Integer> {
 
     @Option(
             names = "--fix",
-            paramLabel = "RULE",
-            description = "Gives a rule of KVM the value that it proposes, and no release has. May be given again.")
+            paramLabel = "RULE[=RELEASE]",
+            description = "Gives a rule the value that it proposes, and no release has, or the value of another"
+                    + " release. May be given again; 'iommu4j rules' lists the rules.")
     private List<String> fixes = new ArrayList<>();
 
     @Option(names = "--depth", paramLabel = "N", description = "Stops so many events from the beginning.")
@@ -159,13 +160,14 @@ final class ExploreCommand implements Callable<Integer> {
             return bisect(workbench, page, stop);
         }
         LinuxRelease release = LinuxRelease.built(linux);
-        PageExplorer explorer = explorer(workbench, page, release);
+        Kernel kernel = Kernel.of(release).withFixes(fixes);
+        PageExplorer explorer = explorer(workbench, page, kernel);
         Report report;
         try {
             report = explore(explorer, stop);
         } catch (NotApplicableException | IommuException e) {
             throw new InputException(
-                    page.file() + ":1:1: the page can't be set up on " + machine + ", Linux " + release + ": "
+                    page.file() + ":1:1: the page can't be set up on " + machine + ", Linux " + kernel.release() + ": "
                             + e.getMessage(),
                     e);
         }
@@ -179,7 +181,7 @@ final class ExploreCommand implements Callable<Integer> {
         PrintWriter out = commandLine.getOut();
         switch (format) {
             case TEXT -> {
-                out.println(title(page) + ", Linux " + release + withFixes() + ": "
+                out.println(title(page) + ", Linux " + kernel.release() + ": "
                         + violation.map(Violation::property).orElse("nothing found"));
                 out.println(report.cover().statement());
                 violation.ifPresent(each -> {
@@ -194,8 +196,7 @@ final class ExploreCommand implements Callable<Integer> {
             }
             case JSON -> out.println(Json.page(node(page, release, report, outcome)));
             case HTML ->
-                out.print(ExploreHtml.of(
-                        title(page) + ", Linux " + release + withFixes(), page.about(), report, outcome));
+                out.print(ExploreHtml.of(title(page) + ", Linux " + kernel.release(), page.about(), report, outcome));
         }
         out.flush();
         if (report.cover().ended() == Ended.INTERRUPTED) {
@@ -204,8 +205,7 @@ final class ExploreCommand implements Callable<Integer> {
         return violation.isPresent() ? Main.EXIT_BAD : 0;
     }
 
-    private PageExplorer explorer(Workbench workbench, Page page, LinuxRelease release) {
-        Kernel kernel = Kernel.of(release).withCorrections(new HashSet<>(fixes));
+    private PageExplorer explorer(Workbench workbench, Page page, Kernel kernel) {
         return new PageExplorer(workbench.runner(), page, workbench.machines().named(machine), kernel, never());
     }
 
@@ -224,8 +224,9 @@ final class ExploreCommand implements Callable<Integer> {
         if (format == CaseFormat.HTML) {
             throw new InputException("--bisect prints text or json, expected no --format html");
         }
-        List<Bisection.Run> runs =
-                Bisection.of(LinuxRelease.known(), release -> explore(explorer(workbench, page, release), stop));
+        List<Bisection.Run> runs = Bisection.of(
+                LinuxRelease.known(),
+                release -> explore(explorer(workbench, page, Kernel.of(release).withFixes(fixes)), stop));
         PrintWriter out = commandLine.getOut();
         if (format == CaseFormat.JSON) {
             out.println(Json.page(node(page, runs)));
@@ -308,8 +309,8 @@ final class ExploreCommand implements Callable<Integer> {
         ObjectNode node = JsonNodeFactory.instance.objectNode();
         node.put("case", page.name());
         node.put("machine", machine);
-        ArrayNode corrections = node.putArray("fixes");
-        fixes.forEach(corrections::add);
+        ArrayNode named = node.putArray("fixes");
+        fixes.forEach(named::add);
         return node;
     }
 

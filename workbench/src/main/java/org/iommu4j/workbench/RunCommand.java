@@ -4,7 +4,6 @@ package org.iommu4j.workbench;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.Callable;
@@ -80,8 +79,9 @@ final class RunCommand implements Callable<Integer> {
 
     @Option(
             names = "--fix",
-            paramLabel = "RULE",
-            description = "Gives a rule of KVM the value that it proposes, and no release has. May be given again.")
+            paramLabel = "RULE[=RELEASE]",
+            description = "Gives a rule the value that it proposes, and no release has, or the value of another"
+                    + " release. May be given again; 'iommu4j rules' lists the rules.")
     private List<String> fixes = new ArrayList<>();
 
     @Option(
@@ -155,7 +155,7 @@ final class RunCommand implements Callable<Integer> {
     }
 
     private Kernel kernel(Kernel kernel) {
-        return kernel.withCorrections(new HashSet<>(fixes));
+        return kernel.withFixes(fixes);
     }
 
     private Outcome runCaptured(Workbench workbench, Case story, LinuxRelease release, Path host) {

@@ -101,7 +101,7 @@ class ExploreCommandTest {
                         "2"))
                 .isZero();
         assertThat(out.toString())
-                .contains("with maskKeepsOwnCpu, maskEmptiedWhilePinned: nothing found")
+                .contains("with maskEmptiedWhilePinned, maskKeepsOwnCpu: nothing found")
                 .contains(" states, ", ": complete");
     }
 
@@ -204,7 +204,10 @@ class ExploreCommandTest {
         assertThat(execute("explore", FLUSHED, "--bisect", "--format", "html")).isEqualTo(2);
         assertThat(err.toString()).contains("--bisect prints text or json");
         assertThat(execute("explore", FLUSHED, "--fix", "guestMtrrs")).isEqualTo(2);
-        assertThat(err.toString()).contains("no rule 'guestMtrrs'", "known: maskKeepsOwnCpu");
+        assertThat(err.toString())
+                .contains("rule 'guestMtrrs' proposes no correction", "one of: guestMtrrs=5.15, guestMtrrs=6.11");
+        assertThat(execute("run", "wbinvd-mask-hole", "--fix", "masks")).isEqualTo(2);
+        assertThat(err.toString()).contains("no rule 'masks' to fix; with a correction: filesAskWholeGroups,");
         assertThat(execute("explore", "../workbench/src/main/resources/cases/late-attach.yaml"))
                 .isEqualTo(2);
         assertThat(err.toString()).contains("a page without programs");

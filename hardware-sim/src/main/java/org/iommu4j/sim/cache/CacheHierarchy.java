@@ -579,6 +579,15 @@ public final class CacheHierarchy {
         protocol.restoreLine(cpu, physicalAddress, state, word);
     }
 
+    /**
+     * Returns the physical addresses of the lines that a cache holds, ascending.
+     *
+     * @param cpu the CPU whose private cache it is, or {@link #SHARED_CACHE}
+     */
+    public long[] lines(int cpu) {
+        return protocol.lines(cpu);
+    }
+
     /** Returns how many lines a CPU's write-combining buffer has words of. */
     public int combining(int cpu) {
         return buffers.count(cpu);

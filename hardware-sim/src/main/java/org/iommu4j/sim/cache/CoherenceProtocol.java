@@ -8,6 +8,7 @@ import static org.iommu4j.sim.cache.Cache.SHARED;
 import static org.iommu4j.sim.memory.Dram.LINE_BYTES;
 import static org.iommu4j.sim.memory.Dram.LINE_WORDS;
 
+import java.util.stream.IntStream;
 import org.iommu4j.sim.memory.Dram;
 import org.iommu4j.sim.spi.CacheGeometry;
 import org.iommu4j.sim.spi.StateDigest;
@@ -90,6 +91,16 @@ final class CoherenceProtocol {
                     cache.name + " does not hold the line of 0x" + Long.toHexString(physicalAddress));
         }
         return cache.data[Cache.word(at, physicalAddress)];
+    }
+
+    /** Returns the addresses of the lines that a private cache, or for -1 the shared one, holds, ascending. */
+    long[] lines(int cpu) {
+        Cache cache = cacheOrShared(cpu);
+        return IntStream.range(0, cache.end())
+                .filter(at -> cache.state(at) != INVALID)
+                .mapToLong(cache::line)
+                .sorted()
+                .toArray();
     }
 
     /** Puts a line into a cache, or drops it there. */

@@ -86,6 +86,20 @@ class CacheHierarchyTest {
         assertThat(apply(reader)).isEqualTo(value);
     }
 
+    @Test
+    void theLinesOfEachCacheAreListed() {
+        long other = LINE + 64;
+        caches.store(1, other + 8, 5);
+        caches.load(1, LINE);
+        caches.store(0, LINE, 6);
+        caches.evictPrivate(1, other);
+        assertThat(caches.lines(0)).containsExactly(LINE);
+        assertThat(caches.lines(1)).isEmpty();
+        assertThat(caches.lines(CacheHierarchy.SHARED_CACHE)).containsExactly(other);
+        caches.drain();
+        assertThat(caches.lines(0)).isEmpty();
+    }
+
     private long apply(String event) {
         if (event.isEmpty()) {
             return 0;

@@ -328,6 +328,7 @@ final class Samples {
         ReleaseRule<Boolean> rule = ReleaseRule.of("rule", "It is so.", true, Evidence.READ);
         RuleSheet sheet = RuleSheet.of(Map.of("a module", List.of(rule)));
         add(rule, rule.periods().get(0), sheet, sheet.rules().get(0), MethodHandles.lookup(), RuleSheet.class);
+        add(new LinuxRelease.Fix("rule", null));
         add(sheet.rules().get(0).periods().get(0), (RuleValue) () -> "it is so");
         add(OptionalInt.empty(), OptionalLong.empty(), new TreeMap<>(), "a text");
     }

@@ -201,7 +201,7 @@ public final class BoundDevice extends IommufdObject {
         if (old == null && group.hwpt(pasid) != null && group.hwpt(pasid) != hwpt) {
             throw new IommuException(Errno.EINVAL, group.group() + " is attached to " + group.hwpt(pasid));
         }
-        upgrade(hwpt);
+        checkEnforcement(hwpt);
         startFaults(hwpt);
         try {
             if (old == null) {
@@ -222,11 +222,18 @@ public final class BoundDevice extends IommufdObject {
         }
     }
 
-    /** Until 6.6, a device that can be enforced makes a HWPT block no-snoop, or does not join it. */
-    private void upgrade(Hwpt hwpt) {
-        if (context.rules.upgradesAtAttach()
-                && device.iommu().capable(device, IommuCapability.ENFORCE_CACHE_COHERENCY)
-                && !hwpt.enforce()) {
+    /**
+     * Until 6.6, a device that can be enforced makes a HWPT block no-snoop, or does not join it. Since, it joins what
+     * lets no-snoop pass.
+     */
+    private void checkEnforcement(Hwpt hwpt) {
+        if (!device.iommu().capable(device, IommuCapability.ENFORCE_CACHE_COHERENCY)) {
+            return;
+        }
+        boolean refused = context.rules.upgradesAtAttach()
+                ? !hwpt.enforce()
+                : context.rules.keepsEnforceableApart() && !hwpt.isEnforced();
+        if (refused) {
             throw new IommuException(Errno.EINVAL, hwpt + " does not block no-snoop, " + device.id() + " can");
         }
     }

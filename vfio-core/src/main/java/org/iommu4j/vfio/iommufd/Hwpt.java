@@ -42,6 +42,9 @@ abstract class Hwpt extends IommufdObject {
      */
     abstract boolean enforce();
 
+    /** Returns whether the domain, or the parent's, blocks no-snoop for good. */
+    abstract boolean isEnforced();
+
     /** Frees the domain, and lets go of the queue. */
     final @Nullable RuntimeException free(@Nullable RuntimeException earlier) {
         RuntimeException failure = Failures.run(earlier, domain::close);

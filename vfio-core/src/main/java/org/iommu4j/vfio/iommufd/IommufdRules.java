@@ -25,6 +25,7 @@ record IommufdRules(
         boolean compatWithoutIommu,
         boolean compatUnmapsNothing,
         boolean upgradesAtAttach,
+        boolean keepsEnforceableApart,
         boolean driverAllocatesForUsers,
         boolean nestsByOwnOp,
         HwptFlags pagingFlags,
@@ -152,6 +153,14 @@ record IommufdRules(
                     .deciding()
                     .since("6.7", false, OBSERVED, "2ccabf81ddff")
                     .witnessedBy("IommufdRulesTest#until66ADeviceUpgradesTheHwptThatItJoins"),
+            ReleaseRule.of(
+                            "keepsEnforceableApart",
+                            "A HWPT that lets no-snoop pass refuses a device that can be enforced with EINVAL, so that "
+                                    + "an IOAS makes it one of its own.",
+                            false,
+                            READ)
+                    .proposing(true)
+                    .witnessedBy("IommufdRulesTest#aCorrectedHwptRefusesADeviceThatCanBeEnforced"),
             ReleaseRule.of(
                             "driverAllocatesForUsers",
                             "The driver allocates domains for user space with an op of its own (domain_alloc_user, "

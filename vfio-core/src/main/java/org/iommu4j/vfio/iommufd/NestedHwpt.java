@@ -30,6 +30,11 @@ final class NestedHwpt extends Hwpt {
     }
 
     @Override
+    boolean isEnforced() {
+        return parent.isEnforced();
+    }
+
+    @Override
     void destroy() {
         RuntimeException failure = free(null);
         parent.users--;

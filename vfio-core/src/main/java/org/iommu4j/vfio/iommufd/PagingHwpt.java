@@ -43,7 +43,7 @@ final class PagingHwpt extends Hwpt {
         return nestParent;
     }
 
-    /** Returns whether its domain blocks no-snoop for good. */
+    @Override
     boolean isEnforced() {
         return enforced;
     }

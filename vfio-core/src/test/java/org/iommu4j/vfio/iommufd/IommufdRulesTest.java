@@ -44,7 +44,11 @@ class IommufdRulesTest {
         final int ioas;
 
         Bench(String release) {
-            host.with(VfioOptions.DEFAULT.withRelease(linux(release)));
+            this(linux(release));
+        }
+
+        Bench(LinuxRelease release) {
+            host.with(VfioOptions.DEFAULT.withRelease(release));
             iommufd = open(release);
             file = VfioDeviceFile.open(host.vfio(), host.vfio().register(first.id()));
             other = VfioDeviceFile.open(host.vfio(), host.vfio().register(second.id()));
@@ -55,9 +59,12 @@ class IommufdRulesTest {
     }
 
     private static Iommufd open(String release) {
+        return open(linux(release));
+    }
+
+    private static Iommufd open(LinuxRelease release) {
         return Iommufd.open(
-                IommufdOptions.DEFAULT.withRelease(linux(release)).withNoIommu(true),
-                IommufdUser.root(new TestProcess()));
+                IommufdOptions.DEFAULT.withRelease(release).withNoIommu(true), IommufdUser.root(new TestProcess()));
     }
 
     /** Returns the errno of a call, null when it succeeds. */
@@ -164,6 +171,26 @@ class IommufdRulesTest {
             // The first device's unit can't, so that the upgrade is refused and the second gets its own.
             assertThat(joined == made).as(release).isEqualTo(release.equals("6.7"));
             assertThat(bench.iommufd.hwpt(joined).enforced()).as(release).isEqualTo(release.equals("6.6"));
+        }
+    }
+
+    /** Chosen and searched for alike; the device that can't be enforced is taken by either. */
+    @Test
+    void aCorrectedHwptRefusesADeviceThatCanBeEnforced() {
+        LinuxRelease corrected = linux("7.3").with(List.of(new LinuxRelease.Fix("keepsEnforceableApart", null)));
+        for (LinuxRelease release : List.of(linux("7.3"), corrected)) {
+            boolean fixed = release.equals(corrected);
+            Bench bench = new Bench(release);
+            bench.first.snoopControl = false;
+            int lets = bench.iommufd.hwptAlloc(new HwptAlloc(0, bench.device, bench.ioas));
+            assertThat(errno(() -> bench.other.attach(lets))).isEqualTo(fixed ? Errno.EINVAL : null);
+            bench.other.detach();
+            assertThat(bench.file.attach(lets)).isEqualTo(lets);
+            int made = bench.file.attach(bench.ioas);
+            int joined = bench.other.attach(bench.ioas);
+            assertThat(joined == made).isEqualTo(!fixed);
+            assertThat(bench.iommufd.hwpt(joined).enforced()).isEqualTo(fixed);
+            assertThat(bench.file.attach(lets)).isEqualTo(lets);
         }
     }
 

@@ -17,6 +17,7 @@ import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.pcie.Endpoint;
 import org.iommu4j.workbench.page.Actor;
 import org.iommu4j.workbench.page.Stage;
+import org.iommu4j.workbench.scenario.NotApplicableException;
 import org.iommu4j.workbench.scenario.Scenario;
 import org.jspecify.annotations.Nullable;
 
@@ -126,7 +127,7 @@ final class LiveWorld {
             throw new InputException(script.page.file() + ":1:1: " + vcpus.length + " vCPUs on " + cpus
                     + " CPUs do not fit into a state");
         }
-        machine.drainCaches();
+        settle();
         note();
     }
 
@@ -163,9 +164,10 @@ final class LiveWorld {
     boolean doVmmStep(int index) {
         boolean accepted = true;
         try {
-            stage.act(script.programs.vmm().get(index));
-        } catch (IommuException | IllegalArgumentException e) {
-            // A VMM that is refused goes on; that the step has no effect is seen by whoever asks for it next.
+            stage.act(script.worldSteps.get(index));
+        } catch (IommuException | IllegalArgumentException | NotApplicableException e) {
+            // A VMM, or a domain's user, that is refused goes on; that the step has no effect is seen by whoever asks
+            // for it next.
             accepted = false;
         }
         note();
@@ -174,6 +176,42 @@ final class LiveWorld {
 
     void drain() {
         machine.drainCaches();
+    }
+
+    /** Caches drop what a step of the VMM left: all lines, or those of pages where the driver's are to stay. */
+    void settle() {
+        if (script.tables == null) {
+            machine.drainCaches();
+            return;
+        }
+        for (int page = 0; page < physical.length; page++) {
+            evict(page);
+        }
+        checkRoom();
+    }
+
+    /** Caches write back and drop what the driver wrote. */
+    void evictTables() {
+        stage.evictDriversLines(caches);
+    }
+
+    /** A line of a page must not push out one of the driver's, which would change what a state does not have. */
+    private void checkRoom() {
+        for (int cpu = 0; cpu < cpus; cpu++) {
+            long[] before = caches.lines(cpu);
+            for (long address : physical) {
+                caches.prefetch(cpu, address);
+            }
+            for (long line : before) {
+                if (caches.state(cpu, line) == Mesi.INVALID) {
+                    throw new InputException(script.page.file() + ":1:1: the cache of cpu" + cpu + " is too small for '"
+                            + script.tables + "' and the pages of memory");
+                }
+            }
+            for (int page = 0; page < physical.length; page++) {
+                evict(page);
+            }
+        }
     }
 
     /** Has every device read what its program names, so that its unit has all that it can cache. */
@@ -194,7 +232,11 @@ final class LiveWorld {
     private long answer(Endpoint endpoint, int program, int page) {
         // Memory and a cache differ, so that the value shows which one was read.
         long restored = saveMemory(page);
-        machine.drainCaches();
+        if (script.tables == null) {
+            machine.drainCaches();
+        } else {
+            evict(page);
+        }
         caches.deviceWrite(physical[page], PROBED_MEMORY + page, false);
         caches.restoreLine(0, physical[page], Mesi.MODIFIED, PROBED_CACHE + page);
         long seen = endpoint.read(iova[page], noSnoop[program]);

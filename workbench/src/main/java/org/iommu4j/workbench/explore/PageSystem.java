@@ -24,7 +24,8 @@ import org.jspecify.annotations.Nullable;
  * A page with programs as a transition system.
  *
  * <p>Actions, in this order: the next step of each program, the VMM's next step, a move of each vCPU to each CPU, a
- * preemption of each vCPU, an eviction of each page's line, a prefetch of each page's line by each CPU.
+ * preemption of each vCPU, an eviction of each page's line, a prefetch of each page's line by each CPU, an eviction of
+ * all lines that the IOMMU's driver wrote.
  *
  * <p>A saved state has a word for what counts, one for the vCPUs, and one for each page of memory. The same words say
  * what the live world is in, so that only those that differ are put back.
@@ -55,8 +56,22 @@ final class PageSystem implements TransitionSystem {
     private final boolean[] mayEvict;
     private final boolean[] mayPrefetch;
 
-    /** The live world after each number of the VMM's steps; made when it is first needed. */
-    private final @Nullable Host[] hosts;
+    /** Whether caches may evict what the IOMMU's driver wrote; otherwise they keep it, if the page names it. */
+    private final boolean mayEvictTables;
+
+    /** How many bits of a state tell when the driver's lines were evicted. */
+    private final int evictionBits;
+
+    /**
+     * The live world after each number of the VMM's steps, and with the driver's lines evicted after some of them; made
+     * when it is first needed.
+     */
+    private final Map<Long, Host> hosts = new HashMap<>();
+
+    /** The one of the present state, with its key; null before the first is made. */
+    private @Nullable Host host;
+
+    private long hostKey;
 
     private final Map<Effect, Effect> effects = new HashMap<>();
 
@@ -65,6 +80,10 @@ final class PageSystem implements TransitionSystem {
     private final int[] counters;
     private int scheduled;
     private int vmmSteps;
+
+    /** After which numbers of the VMM's steps the driver's lines were evicted, a bit each. */
+    private int tablesEvicted;
+
     private int flags;
     private LiveWorld live;
 
@@ -132,22 +151,26 @@ final class PageSystem implements TransitionSystem {
         programs = script.actors.length;
         words = MEMORY + script.memory.length;
         counterBits = new int[programs];
-        int bits = SCHEDULER_BITS + VMM_BITS + 3;
+        mayEvictTables =
+                script.tables != null && script.programs.hardware().evict().contains(script.tables);
+        evictionBits = mayEvictTables ? script.worldSteps.size() + 1 : 0;
+        int bits = SCHEDULER_BITS + VMM_BITS + evictionBits + 3;
         for (int i = 0; i < programs; i++) {
             counterBits[i] = Integer.SIZE - Integer.numberOfLeadingZeros(script.ops[i].length);
             bits += counterBits[i];
         }
-        if (words > MAX_WORDS || bits > Long.SIZE || script.programs.vmm().size() >= 1 << VMM_BITS) {
+        if (words > MAX_WORDS || bits > Long.SIZE || script.worldSteps.size() >= 1 << VMM_BITS) {
             throw new InputException(script.page.file() + ":1:1: more memory, programs or steps of the VMM than a state"
                     + " can hold: at most " + (MAX_WORDS - MEMORY) + " pages of memory, " + ((1 << VMM_BITS) - 1)
                     + " steps of the VMM, and programs whose counters take " + Long.SIZE + " bits");
         }
         counters = new int[programs];
         present = new long[words];
-        hosts = new Host[script.programs.vmm().size() + 1];
-        live = host(0).world;
+        live = host().world;
         cpus = live.cpus();
         hostCpu = new boolean[cpus];
+        // The driver's lines are in its cache.
+        hostCpu[0] = script.tables != null;
         script.page.actors().values().forEach(actor -> {
             if (actor instanceof Actor.Host host) {
                 hostCpu[host.cpu()] = true;
@@ -186,9 +209,9 @@ final class PageSystem implements TransitionSystem {
                         all.add(new Property(
                                 PageReader.sentence(property), () -> !haveEnded() || live.isWrittenBackWhole()));
                     case NO_SNOOP_AFTER_ENFORCE ->
-                        all.add(new Property(PageReader.sentence(property), () -> !host(vmmSteps).breaksPromise));
+                        all.add(new Property(PageReader.sentence(property), () -> !host().breaksPromise));
                     case NO_SNOOP_UNKNOWN_TO_KVM ->
-                        all.add(new Property(PageReader.sentence(property), () -> !host(vmmSteps).isUnknownToKvm));
+                        all.add(new Property(PageReader.sentence(property), () -> !host().isUnknownToKvm));
                     case STUCK -> {
                         // The engine knows it by its own name; see mayRest.
                     }
@@ -228,7 +251,7 @@ final class PageSystem implements TransitionSystem {
 
     @Override
     public int actions() {
-        return prefetches() + script.memory.length * cpus;
+        return tables() + (mayEvictTables ? 1 : 0);
     }
 
     private int moves() {
@@ -247,6 +270,10 @@ final class PageSystem implements TransitionSystem {
         return evictions() + script.memory.length;
     }
 
+    private int tables() {
+        return prefetches() + script.memory.length * cpus;
+    }
+
     @Override
     public int enabled(int[] into) {
         int count = 0;
@@ -255,7 +282,7 @@ final class PageSystem implements TransitionSystem {
                 into[count++] = program;
             }
         }
-        if (vmmSteps < script.programs.vmm().size() && !isNextRefused()) {
+        if (vmmSteps < script.worldSteps.size() && !isNextRefused()) {
             into[count++] = programs;
         }
         if (scheduled < script.programs.scheduler().atMost()) {
@@ -280,6 +307,9 @@ final class PageSystem implements TransitionSystem {
                     into[count++] = prefetches() + page * cpus + cpu;
                 }
             }
+        }
+        if (mayEvictTables && (tablesEvicted & 1 << vmmSteps) == 0) {
+            into[count++] = tables();
         }
         return count;
     }
@@ -317,9 +347,19 @@ final class PageSystem implements TransitionSystem {
             scheduled++;
         } else if (action < prefetches()) {
             live.evict(action - evictions());
-        } else {
+        } else if (action < tables()) {
             live.prefetch((action - prefetches()) / cpus, (action - prefetches()) % cpus);
+        } else {
+            evictTables();
         }
+    }
+
+    private void evictTables() {
+        know();
+        long[] state = present.clone();
+        tablesEvicted |= 1 << vmmSteps;
+        live = host().world;
+        restoreAll(state, 0);
     }
 
     /** Returns which words an action may change, a bit each. */
@@ -333,7 +373,7 @@ final class PageSystem implements TransitionSystem {
                 default -> ALL;
             };
         }
-        if (action == programs) {
+        if (action == programs || action == tables()) {
             return ALL;
         }
         if (action < evictions()) {
@@ -363,30 +403,36 @@ final class PageSystem implements TransitionSystem {
 
     // The VMM's steps.
 
-    private Host host(int steps) {
-        Host host = hosts[steps];
-        if (host == null) {
-            host = made(steps);
-            hosts[steps] = host;
-        }
-        return host;
+    private long worldKey() {
+        return (long) tablesEvicted << VMM_BITS | vmmSteps;
     }
 
-    /** Makes the world after some of the VMM's steps, and one whose units never cached anything on the way. */
-    private Host made(int steps) {
+    private Host host() {
+        long key = worldKey();
+        Host known = host;
+        if (known == null || key != hostKey) {
+            known = hosts.computeIfAbsent(key, unused -> made());
+            host = known;
+            hostKey = key;
+        }
+        return known;
+    }
+
+    /** Makes the world of the present state, and one whose units never cached anything on the way. */
+    private Host made() {
         LiveWorld warm = fresh.get();
         LiveWorld cold = fresh.get();
+        begin(warm);
+        begin(cold);
         warm.probe();
-        for (int i = 0; i < steps; i++) {
-            warm.doVmmStep(i);
-            warm.drain();
+        for (int i = 0; i < vmmSteps; i++) {
+            goOn(warm, i);
             warm.probe();
-            cold.doVmmStep(i);
-            cold.drain();
+            goOn(cold, i);
         }
         long[] probed = warm.probe();
         if (!Arrays.equals(probed, cold.probe())) {
-            throw new InputException(script.page.file() + ":1:1: after " + steps + " steps of the VMM a translation"
+            throw new InputException(script.page.file() + ":1:1: after " + vmmSteps + " steps of the VMM a translation"
                     + " depends on what a unit cached before, which no state holds: this page can't be explored");
         }
         long[] initial = new long[words];
@@ -397,22 +443,36 @@ final class PageSystem implements TransitionSystem {
         return new Host(warm, initial, probed);
     }
 
+    private void begin(LiveWorld world) {
+        if ((tablesEvicted & 1) != 0) {
+            world.evictTables();
+        }
+    }
+
+    private void goOn(LiveWorld world, int index) {
+        world.doVmmStep(index);
+        world.settle();
+        if ((tablesEvicted & 2 << index) != 0) {
+            world.evictTables();
+        }
+    }
+
     private boolean isNextRefused() {
-        Host host = host(vmmSteps);
+        Host host = host();
         Boolean refused = host.nextIsRefused;
         if (refused == null) {
-            LiveWorld trial = replayed(vmmSteps);
+            LiveWorld trial = replayed();
             refused = !trial.doVmmStep(vmmSteps);
             host.nextIsRefused = refused;
         }
         return refused;
     }
 
-    private LiveWorld replayed(int steps) {
+    private LiveWorld replayed() {
         LiveWorld world = fresh.get();
-        for (int i = 0; i < steps; i++) {
-            world.doVmmStep(i);
-            world.drain();
+        begin(world);
+        for (int i = 0; i < vmmSteps; i++) {
+            goOn(world, i);
         }
         return world;
     }
@@ -422,7 +482,7 @@ final class PageSystem implements TransitionSystem {
         know();
         long[] state = present.clone();
         long[] before = new long[2 + script.memory.length];
-        before[0] = vmmSteps;
+        before[0] = worldKey();
         before[1] = state[VCPUS];
         for (int page = 0; page < script.memory.length; page++) {
             before[2 + page] = LiveWorld.entryOf(state[MEMORY + page]);
@@ -433,7 +493,7 @@ final class PageSystem implements TransitionSystem {
         for (int page = 0; page < script.memory.length; page++) {
             state[MEMORY + page] = LiveWorld.withEntry(state[MEMORY + page], effect.entries[page]);
         }
-        live = host(vmmSteps).world;
+        live = host().world;
         restoreAll(state, 0);
         if (effect.drains) {
             live.drain();
@@ -442,7 +502,7 @@ final class PageSystem implements TransitionSystem {
 
     /** Does the VMM's next step in a world of its own, from a state, and sees what became of it. */
     private Effect tried(Effect effect, long[] state) {
-        LiveWorld world = replayed(vmmSteps);
+        LiveWorld world = replayed();
         world.restoreVcpus(state[VCPUS]);
         for (int page = 0; page < script.memory.length; page++) {
             world.restoreMemory(page, state[MEMORY + page]);
@@ -454,6 +514,10 @@ final class PageSystem implements TransitionSystem {
         }
         flushed = world.wbinvds() - flushed;
         effect.drains = flushed > 0;
+        if (effect.drains && script.tables != null) {
+            throw new InputException(script.page.file() + ":1:1: a step of the VMM has KVM write back all caches, and"
+                    + " with them lines of '" + script.tables + "'");
+        }
         if (flushed % cpus != 0) {
             throw new IllegalStateException(
                     flushed + " WBINVD in a step of the VMM, expected none, or one on each of " + cpus + " CPUs");
@@ -479,9 +543,10 @@ final class PageSystem implements TransitionSystem {
         Arrays.fill(counters, 0);
         scheduled = 0;
         vmmSteps = 0;
+        tablesEvicted = 0;
         flags = 0;
-        live = host(0).world;
-        restoreAll(host(0).initial, 0);
+        live = host().world;
+        restoreAll(host().initial, 0);
     }
 
     private void restoreAll(long[] from, int at) {
@@ -499,6 +564,7 @@ final class PageSystem implements TransitionSystem {
         }
         control = control << SCHEDULER_BITS | scheduled;
         control = control << VMM_BITS | vmmSteps;
+        control = control << evictionBits | tablesEvicted;
         return control << 3 | flags;
     }
 
@@ -572,6 +638,8 @@ final class PageSystem implements TransitionSystem {
         long control = from[at + CONTROL];
         flags = (int) control & 7;
         control >>>= 3;
+        int evicted = (int) control & (1 << evictionBits) - 1;
+        control >>>= evictionBits;
         int steps = (int) control & (1 << VMM_BITS) - 1;
         control >>>= VMM_BITS;
         scheduled = (int) control & (1 << SCHEDULER_BITS) - 1;
@@ -580,9 +648,10 @@ final class PageSystem implements TransitionSystem {
             counters[program] = (int) control & (1 << counterBits[program]) - 1;
             control >>>= counterBits[program];
         }
-        if (steps != vmmSteps) {
+        if (steps != vmmSteps || evicted != tablesEvicted) {
             vmmSteps = steps;
-            live = host(steps).world;
+            tablesEvicted = evicted;
+            live = host().world;
             restoreAll(from, at);
         } else {
             if (from[at + VCPUS] != present[VCPUS]) {
@@ -635,7 +704,7 @@ final class PageSystem implements TransitionSystem {
             return script.ops[action][counters[action]].step();
         }
         if (action == programs) {
-            return script.programs.vmm().get(vmmSteps);
+            return script.worldSteps.get(vmmSteps);
         }
         if (action < preemptions()) {
             int move = action - moves();
@@ -646,6 +715,9 @@ final class PageSystem implements TransitionSystem {
         }
         if (action < prefetches()) {
             return event("hardware", Verb.EVICT, script.memory[action - evictions()]);
+        }
+        if (action == tables()) {
+            return event("hardware", Verb.EVICT, String.valueOf(script.tables));
         }
         int prefetch = action - prefetches();
         return event("hardware", Verb.PREFETCH, script.memory[prefetch / cpus], "cpu" + prefetch % cpus);

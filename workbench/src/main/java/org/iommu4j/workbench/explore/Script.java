@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.iommu4j.host.InputException;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.workbench.page.Actor;
@@ -13,6 +14,7 @@ import org.iommu4j.workbench.page.PageReader;
 import org.iommu4j.workbench.page.Programs;
 import org.iommu4j.workbench.page.Step;
 import org.iommu4j.workbench.page.Verb;
+import org.jspecify.annotations.Nullable;
 
 /** A page's programs with all names resolved to numbers, so that a step looks nothing up. */
 final class Script {
@@ -21,14 +23,24 @@ final class Script {
 
     private static final MemoryType[] TYPES = MemoryType.values();
 
+    /** What writes back a cache with some of the driver's lines; a state knows all of them, or none. */
+    private static final Set<Verb> FLUSHES =
+            Set.of(Verb.WBINVD, Verb.WBINVD_EVERYWHERE, Verb.BEGIN_WBINVD, Verb.END_WBINVD);
+
     final Page page;
     final Programs programs;
 
-    /** The names of the actors that have programs, in order. */
+    /** The steps that change more than a state's words, in order: the VMM's, or those of a domain's user. */
+    final List<Step> worldSteps;
+
+    /** The names of the other actors that have programs, in order. */
     final String[] actors;
 
     /** The names of the pages of memory, in order. */
     final String[] memory;
+
+    /** The name of all that the IOMMU's driver writes, which caches keep then; null where the page names it not. */
+    final @Nullable String tables;
 
     /** The names of the vCPUs, in order, and of the virtual machine of each. */
     final String[] vcpus;
@@ -72,8 +84,22 @@ final class Script {
         }
         this.page = page;
         programs = found;
-        actors = found.byActor().keySet().toArray(new String[0]);
-        memory = page.memory().keySet().toArray(new String[0]);
+        worldSteps = found.byActor().keySet().stream()
+                .filter(name -> page.actors().get(name) instanceof Actor.Domain)
+                .findFirst()
+                .map(this::steps)
+                .orElse(found.vmm());
+        actors = found.byActor().keySet().stream()
+                .filter(name -> !(page.actors().get(name) instanceof Actor.Domain))
+                .toArray(String[]::new);
+        tables = page.memory().entrySet().stream()
+                .filter(entry -> entry.getValue().isOfDriver())
+                .map(Map.Entry::getKey)
+                .findFirst()
+                .orElse(null);
+        memory = page.memory().keySet().stream()
+                .filter(name -> !name.equals(tables))
+                .toArray(String[]::new);
         vcpus = page.actors().entrySet().stream()
                 .filter(entry -> entry.getValue() instanceof Actor.Vcpu)
                 .map(Map.Entry::getKey)
@@ -82,6 +108,7 @@ final class Script {
                 .map(name -> page.actors().get(name) instanceof Actor.Vcpu vcpu ? vcpu.vm() : "")
                 .toArray(String[]::new);
         vmOfMemory = page.memory().values().stream()
+                .filter(each -> !each.isOfDriver())
                 .map(each -> page.actors().get(each.owner()) instanceof Actor.Vm ? each.owner() : "")
                 .toArray(String[]::new);
         values = new long[memory.length][];
@@ -112,6 +139,10 @@ final class Script {
     }
 
     private Op op(Step step) {
+        if (tables != null && FLUSHES.contains(step.verb())) {
+            throw new InputException(page.file() + ":" + step.line() + ": '" + step.words() + "' writes back lines of '"
+                    + tables + "' one by one, expected no WBINVD in a page that names them");
+        }
         boolean names = step.verb() == Verb.STORE
                 || step.verb() == Verb.LOAD
                 || step.verb() == Verb.CLFLUSH

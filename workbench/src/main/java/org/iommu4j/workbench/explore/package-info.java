@@ -11,20 +11,24 @@
  * <h2>What a state has</h2>
  *
  * <ul>
- *   <li>The programs' counters, how often the scheduler acted, and how many of the VMM's steps are done.
+ *   <li>The programs' counters, how often the scheduler acted, and how many of the VMM's steps, or of a domain's user,
+ *       are done.
  *   <li>For each page of memory that the page names: its line in every cache, memory, the value that was written last
  *       and by whom, KVM's entry, and the type with which the guest has it mapped.
  *   <li>For each vCPU all that KVM and its registers keep of it.
  * </ul>
  *
- * <p>All the rest of the world is a function of the VMM's steps done: for each number of them there is one live world,
- * made by doing them on a fresh machine. The units' caches are full in it, and another one, in which they were never
- * used, has to translate alike; otherwise the page is refused, since a state would lack them.
+ * <p>All the rest of the world is a function of these steps: for each number of them there is one live world, made by
+ * doing them on a fresh machine. The units' caches are full in it, and another one, in which they were never used, has
+ * to translate alike; otherwise the page is refused, since a state would lack them.
+ *
+ * <p>What the IOMMU's driver writes is in no cache after a step, unless the page names it. Then it stays in the cache
+ * of CPU 0, and a state has after which of the steps all of it was evicted; there is a live world for each. A page that
+ * names it has no WBINVD, and is refused where a cache has no room for it and the page's memory.
  *
  * <h2>Not modelled</h2>
  *
- * <p>The driver's own lines: caches are drained after the VMM's steps, so that only named lines are in them. So a
- * story about tables that are left in a cache is none for an exploration yet. Lines that leave a full set: named lines
- * have sets of their own. What changes a configuration space while programs run.
+ * <p>Lines that leave a full set: named lines have sets of their own. What changes a configuration space while programs
+ * run.
  */
 package org.iommu4j.workbench.explore;

@@ -48,10 +48,19 @@ public record Page(
     /**
      * A page of memory, 4 KiB, all zeros at first.
      *
-     * @param owner the actor that has it: a virtual machine, a process, a domain, a device with a kernel driver
+     * @param owner the actor that has it: a virtual machine, a process, a domain, a device with a kernel driver; or
+     *     {@link #IOMMU_DRIVER}
      * @param then the virtual machine that gets it later, null for none
      */
-    public record Memory(String owner, @Nullable String then) {}
+    public record Memory(String owner, @Nullable String then) {
+        /** Owns all lines that the IOMMU's driver writes: tables, queues. Caches may evict them, all together. */
+        public static final String IOMMU_DRIVER = "driver";
+
+        /** Returns whether it is what the IOMMU's driver writes, and no page. */
+        public boolean isOfDriver() {
+            return owner.equals(IOMMU_DRIVER);
+        }
+    }
 
     /** Returns the page with steps, in place of what it has, and nothing that is expected. */
     public Page withSteps(List<Step> others) {

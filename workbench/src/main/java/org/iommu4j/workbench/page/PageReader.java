@@ -337,6 +337,15 @@ public final class PageReader {
                 vmm.add(step);
             }
         }
+        List<String> domains = programs.keySet().stream()
+                .filter(name -> references.actors().get(name) instanceof Actor.Domain)
+                .toList();
+        if (domains.size() + (vmm.isEmpty() ? 0 : 1) > 1) {
+            throw yaml.unknown(
+                    node,
+                    "programs of the domains " + domains + (vmm.isEmpty() ? "" : " beside steps of the VMM")
+                            + ", expected one domain with a program, or the VMM's steps");
+        }
         List<Programs.Property> never = new ArrayList<>();
         for (Node each : some(field(fields, "never"), "what must not be")) {
             never.add(yaml.constant(each, "what must not be", sentences(Programs.Property.values())));
@@ -370,7 +379,7 @@ public final class PageReader {
         Node by = fields.get("prefetch-by");
         return new Programs.Hardware(
                 names(fields.get("evict"), "a page of memory", references::checkMemory),
-                names(fields.get("prefetch"), "a page of memory", references::checkMemory),
+                names(fields.get("prefetch"), "a page of memory", references::checkPage),
                 by == null
                         ? Programs.PrefetchBy.RUNNING_CPUS
                         : yaml.constant(by, "CPUs", sentences(Programs.PrefetchBy.values())));

@@ -11,7 +11,8 @@ import java.util.Set;
  * What a page says in place of steps: a program for each actor, what may happen beside them, and what must not be.
  *
  * <p>The programs' steps may come in any order that keeps each program's own. An {@code await} waits: it needs a
- * doorbell, or a {@code done}, that nobody has awaited yet. A device does nothing while nobody uses it.
+ * doorbell, or a {@code done}, that nobody has awaited yet. A device does nothing while nobody uses it. A domain's
+ * program is what its user does with it; a page has one such program, or steps of the VMM.
  *
  * @param byActor the programs by their actors' names, in order
  * @param scheduler what the host's scheduler may do
@@ -34,7 +35,10 @@ public record Programs(
             Verb.AWAIT,
             Verb.READ,
             Verb.WRITE,
-            Verb.DONE);
+            Verb.DONE,
+            Verb.ENFORCE,
+            Verb.MAP,
+            Verb.JOIN);
 
     /** What the VMM may do at any time: nothing that takes a virtual machine or memory away, or gives it. */
     static final Set<Verb> OF_VMM = Set.of(

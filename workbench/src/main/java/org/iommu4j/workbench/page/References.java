@@ -42,7 +42,7 @@ final class References {
     }
 
     void declare(String name, Node key, Actor actor, Node at) {
-        if (Actor.UNDECLARED.containsKey(name)) {
+        if (Actor.UNDECLARED.containsKey(name) || name.equals(Memory.IOMMU_DRIVER)) {
             throw yaml.unknown(key, "'" + name + "' is always there, expected another name");
         }
         actors.put(name, actor);
@@ -96,6 +96,13 @@ final class References {
     }
 
     void declareMemory(String name, Memory page, Node at) {
+        if (page.isOfDriver()) {
+            if (page.then() != null || memory.values().stream().anyMatch(Memory::isOfDriver)) {
+                throw yaml.unknown(at, "what the driver writes has one name, and is given to nobody");
+            }
+            memory.put(name, page);
+            return;
+        }
         Actor owner = actors.get(page.owner());
         boolean owns = owner instanceof Actor.Vm
                 || owner instanceof Actor.HostProcess
@@ -104,8 +111,8 @@ final class References {
         if (!owns) {
             throw yaml.unknown(
                     at,
-                    "'" + page.owner() + "' has no memory, expected a virtual machine, a process, a domain, or a device"
-                            + " with driver: kernel");
+                    "'" + page.owner() + "' has no memory, expected a virtual machine, a process, a domain, a device"
+                            + " with driver: kernel, or 'driver' for the IOMMU's");
         }
         String then = page.then();
         if (then != null) {
@@ -177,6 +184,19 @@ final class References {
         require(name, Kind.VCPU, at);
     }
 
+    /** Checks a page of memory that a cache may prefetch. */
+    void checkPage(String name, Node at) {
+        checkMemory(name, at);
+        if (isOfDriver(name)) {
+            throw yaml.unknown(at, "'" + name + "' is no page, but all that the IOMMU's driver writes");
+        }
+    }
+
+    private boolean isOfDriver(String name) {
+        Memory known = memory.get(name);
+        return known != null && known.isOfDriver();
+    }
+
     void checkMemory(String name, Node at) {
         if (!memory.containsKey(name)) {
             throw yaml.unknown(at, "no memory '" + name + "'; known: " + String.join(", ", memory.keySet()));
@@ -208,7 +228,9 @@ final class References {
         Actor owner = actors.get(page.owner());
         Actor actor = actors.get(step.actor());
         boolean reached = true;
-        if (actor instanceof Actor.Vcpu vcpu) {
+        if (page.isOfDriver()) {
+            reached = step.verb() == Verb.EVICT;
+        } else if (actor instanceof Actor.Vcpu vcpu) {
             reached = vcpu.vm().equals(page.owner()) || vcpu.vm().equals(page.then());
         } else if (actor instanceof Actor.HostProcess) {
             reached = step.actor().equals(page.owner());

@@ -21,6 +21,7 @@ import org.iommu4j.platform.Architecture;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
+import org.iommu4j.sim.cache.CacheHierarchy;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.UserProcess;
 import org.iommu4j.sim.pcie.Endpoint;
@@ -81,6 +82,9 @@ public final class Stage {
 
     /** The devices that a virtual machine has open. */
     private final Set<String> opened = new HashSet<>();
+
+    /** The devices that joined a kernel user's domain after the set-up. */
+    private final Set<String> joined = new HashSet<>();
 
     /** The virtual machine of a HWPT. */
     private final Map<String, String> ownersOfHwpts = new LinkedHashMap<>();
@@ -490,7 +494,10 @@ public final class Stage {
             case MAP ->
                 present(domains, step.actor())
                         .map(placeOf(step).iova(), placeOf(step).physical());
-            case JOIN -> present(domains, step.actor()).attach(device(step.argument(0)));
+            case JOIN -> {
+                present(domains, step.actor()).attach(device(step.argument(0)));
+                joined.add(step.argument(0));
+            }
             case GIVE -> give(step);
             case BIND -> scenario.bindToVfio(device(step.argument(0)));
             case HOT_ADD -> {
@@ -546,13 +553,33 @@ public final class Stage {
             case MOVE -> vcpu(step.argument(0)).moveTo(scenario.processors().get(cpu(step.argument(1))));
             case PREEMPT -> vcpu(step.argument(0)).preempt();
             case EVICT -> {
-                for (Processor each : machine.processors()) {
-                    machine.evict(each.id(), placeOf(step).physical());
+                Memory memory = page.memory().get(step.argument(0));
+                if (memory != null && memory.isOfDriver()) {
+                    machine.caches().ifPresent(this::evictDriversLines);
+                } else {
+                    evict(placeOf(step).physical());
                 }
             }
             case PREFETCH ->
                 machine.prefetch(cpu(step.argument(1)), placeOf(step).physical());
             case DRAIN -> machine.drainCaches();
+        }
+    }
+
+    private void evict(long physicalAddress) {
+        for (Processor each : machine.processors()) {
+            machine.evict(each.id(), physicalAddress);
+        }
+    }
+
+    /** All caches write back and drop every line that is in no page of memory of this page. */
+    public void evictDriversLines(CacheHierarchy caches) {
+        for (int cpu = CacheHierarchy.SHARED_CACHE; cpu < machine.processors().size(); cpu++) {
+            for (long line : caches.lines(cpu)) {
+                if (places.values().stream().noneMatch(place -> (line & -PAGE) == place.physical())) {
+                    evict(line);
+                }
+            }
         }
     }
 
@@ -608,6 +635,7 @@ public final class Stage {
     /** Returns whether somebody uses a device now: a virtual machine, a driver of the kernel's, or a domain. */
     public boolean isUsed(String device) {
         return users.containsKey(device)
+                || joined.contains(device)
                 || (page.actors().get(device) instanceof Actor.Device its
                         && (its.driver() == Actor.Driver.KERNEL || its.in() != null));
     }

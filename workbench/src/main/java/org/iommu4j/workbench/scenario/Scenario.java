@@ -174,8 +174,7 @@ public final class Scenario {
 
     /** Makes a virtual machine whose memory is a VMM's. */
     VirtualMachine newMachine(UserProcess vmm) {
-        VirtualMachine vm = new VirtualMachine(
-                vmm, processors, KvmOptions.DEFAULT.withRelease(release()).withCorrections(kernel.corrections()));
+        VirtualMachine vm = new VirtualMachine(vmm, processors, KvmOptions.DEFAULT.withRelease(release()));
         vm.addMemory(0, GUEST_ADDRESS, GUEST_BYTES, VMM_ADDRESS);
         return vm;
     }

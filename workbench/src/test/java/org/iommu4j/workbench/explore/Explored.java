@@ -8,6 +8,7 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -43,8 +44,8 @@ record Explored(Page page, String machine, Kernel kernel, Set<Programs.Property>
         return new Explored(page, machine, Kernel.of(LinuxRelease.of(release)), Set.of());
     }
 
-    Explored corrected(String... rules) {
-        return new Explored(page, machine, kernel.withCorrections(Set.of(rules)), never);
+    Explored fixed(String... fixes) {
+        return new Explored(page, machine, kernel.withFixes(List.of(fixes)), never);
     }
 
     Explored never(Programs.Property... properties) {

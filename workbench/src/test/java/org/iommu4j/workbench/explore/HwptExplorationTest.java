@@ -3,6 +3,7 @@ package org.iommu4j.workbench.explore;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.util.Arrays;
 import java.util.Optional;
 import org.iommu4j.explorer.Violation;
 import org.iommu4j.sim.verdict.Blame;
@@ -15,6 +16,11 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** Devices that share tables: what one promises and another one breaks is found, and only where a release has it. */
 class HwptExplorationTest {
+    /** What mends these stories, whatever the release. */
+    private static final String[] FIXES = {
+        "keepsEnforceableApart", "enforcement=6.7", "filesAskWholeGroups", "firstStageAttach=6.18", "failedMove=6.18"
+    };
+
     @ParameterizedTest
     @CsvSource({
         "joining-hwpt, intel-mixed, 7.3",
@@ -81,5 +87,30 @@ class HwptExplorationTest {
         Explored.example(page, "intel-mixed", release)
                 .never(Property.NO_SNOOP_AFTER_ENFORCE)
                 .assertClean();
+    }
+
+    /** Each story with the one fix that it needs, and with all others. */
+    @ParameterizedTest
+    @CsvSource({
+        "joining-hwpt, intel-mixed, 6.7, keepsEnforceableApart",
+        "joining-hwpt, intel-mixed, 7.3, keepsEnforceableApart",
+        "handing-on-hwpt, intel-mixed, 6.6, enforcement=6.7",
+        "handing-on-hwpt, intel-mixed, 6.12, keepsEnforceableApart",
+        "handing-on-hwpt, intel-mixed, 7.3, keepsEnforceableApart",
+        "mixed-group, intel-mixed-group, 6.2, filesAskWholeGroups",
+        "mixed-group, intel-mixed-group, 7.3, filesAskWholeGroups",
+        "two-devices, intel-mixed-fs, 7.3, firstStageAttach=6.18",
+        "replacing-hwpt, intel-mixed, 7.3, failedMove=6.18"
+    })
+    void oneFixClosesAStoryAndAllOthersDoNot(String page, String machine, String release, String fix) {
+        Explored explored = Explored.example(page, machine, release);
+        explored.fixed(fix).assertClean();
+        explored.fixed(FIXES).assertClean();
+        String[] others =
+                Arrays.stream(FIXES).filter(other -> !other.equals(fix)).toArray(String[]::new);
+        Violation with = explored.fixed(others).report().violation().orElseThrow();
+        Violation without = explored.report().violation().orElseThrow();
+        assertThat(with.property()).isEqualTo(without.property());
+        assertThat(with.path()).hasSameSizeAs(without.path());
     }
 }

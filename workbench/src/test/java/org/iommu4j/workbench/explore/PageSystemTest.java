@@ -52,7 +52,7 @@ class PageSystemTest {
 
     private static PageSystem system(String release, String machine, String... corrections) {
         return (PageSystem) Explored.text(CROWD, machine, release)
-                .corrected(corrections)
+                .fixed(corrections)
                 .explorer()
                 .open();
     }
@@ -133,7 +133,7 @@ class PageSystemTest {
     })
     void symmetryOfCpusChangesNoVerdict(String page, String release, String corrections) {
         Explored explored = Explored.example(page, "intel-nosc", release)
-                .corrected(corrections.isEmpty() ? new String[0] : corrections.split(" "));
+                .fixed(corrections.isEmpty() ? new String[0] : corrections.split(" "));
         Report folded = explored.explorer().explore(Settings.DEFAULT, Bounds.NONE, () -> false);
         Report whole = explored.explorer().explore(Settings.DEFAULT.withSymmetry(false), Bounds.NONE, () -> false);
         assertThat(folded.violation().map(Violation::property))

@@ -25,19 +25,19 @@ class WbinvdMaskExplorationTest {
         Outcome outcome = flushed(release).never(Property.STALE_READ).assertFound("stale read", 15);
         assertThat(outcome.verdict()).isEqualTo(Verdict.CORRUPTED);
         assertThat(outcome.blame()).isEqualTo(Blame.HOST);
-        flushed(release).corrected("maskKeepsOwnCpu", "maskEmptiedWhilePinned").assertClean();
+        flushed(release).fixed("maskKeepsOwnCpu", "maskEmptiedWhilePinned").assertClean();
     }
 
     @Test
     void theFirstWindowIsWhereAFlushedCpuIsForgotten() {
-        Outcome outcome = flushed("7.3").corrected("maskEmptiedWhilePinned").assertFound("dirty after wbinvd", 11);
+        Outcome outcome = flushed("7.3").fixed("maskEmptiedWhilePinned").assertFound("dirty after wbinvd", 11);
         assertThat(outcome.verdict()).isEqualTo(Verdict.COHERENT);
     }
 
     /** The vCPU moves between the flush and the forgetting: its new CPU is forgotten with the others. */
     @Test
     void theSecondWindowIsLeftByTheFirstOnesCorrection() {
-        Explored explored = flushed("7.3").corrected("maskKeepsOwnCpu").never(Property.STALE_READ);
+        Explored explored = flushed("7.3").fixed("maskKeepsOwnCpu").never(Property.STALE_READ);
         Outcome outcome = explored.assertFound("stale read", 16);
         assertThat(outcome.verdict()).isEqualTo(Verdict.CORRUPTED);
         assertThat(explored.foundPage().steps())
@@ -56,10 +56,10 @@ class WbinvdMaskExplorationTest {
     void aPrefetchByACpuOnWhichTheVcpuNeverRanIsFound(String release) {
         String[] windowsClosed = {"maskKeepsOwnCpu", "maskEmptiedWhilePinned"};
         Explored any = Explored.example("received-buffer", "intel-nosc", release);
-        Outcome outcome = any.corrected(windowsClosed).assertFound("stale read", 11);
+        Outcome outcome = any.fixed(windowsClosed).assertFound("stale read", 11);
         assertThat(outcome.verdict()).isEqualTo(Verdict.CORRUPTED);
-        any.corrected("maskKeepsOwnCpu", "maskEmptiedWhilePinned", "wbinvdReachesAllCpus")
+        any.fixed("maskKeepsOwnCpu", "maskEmptiedWhilePinned", "wbinvdReachesAllCpus")
                 .assertClean();
-        any.withText("any cpu", "running cpus").corrected(windowsClosed).assertClean();
+        any.withText("any cpu", "running cpus").fixed(windowsClosed).assertClean();
     }
 }
