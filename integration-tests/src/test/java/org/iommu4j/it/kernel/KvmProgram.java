@@ -4,7 +4,10 @@ package org.iommu4j.it.kernel;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.function.Predicate;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
 import org.iommu4j.kvm.KvmOptions;
 import org.iommu4j.kvm.KvmVfioDevice;
 import org.iommu4j.kvm.VirtualMachine;
@@ -111,6 +114,22 @@ final class KvmProgram extends Program {
         return processors;
     }
 
+    /** Creates a kvm-vfio device and holds its file, if it is not refused. */
+    private Optional<KvmVfioDevice> create(VirtualMachine vm) {
+        List<KvmVfioDevice> created = new ArrayList<>();
+        call(() -> created.add(vm.createVfioDevice()));
+        return created.stream().findFirst();
+    }
+
+    private String created(Optional<KvmVfioDevice> kvmVfio) {
+        return kvmVfio.isPresent() ? "fd 0" : "-1 " + errno();
+    }
+
+    /** Returns the device of a file, which is -1 where none could be created. */
+    private static KvmVfioDevice of(Optional<KvmVfioDevice> kvmVfio) {
+        return kvmVfio.orElseThrow(() -> new IommuException(Errno.EBADF, "no file"));
+    }
+
     private void create(VirtualMachine vm, int flags, String what) {
         int r = call(() -> {
             vm.createDevice(VirtualMachine.DEVICE_TYPE_VFIO, flags).ifPresent(KvmVfioDevice::close);
@@ -118,26 +137,26 @@ final class KvmProgram extends Program {
         print("KVM_CREATE_DEVICE VFIO %s -> %d %s", what, r, errno());
     }
 
-    private void add(KvmVfioDevice kvmVfio, Object file, String what) {
+    private void add(Optional<KvmVfioDevice> kvmVfio, Object file, String what) {
         int r = set(kvmVfio, KvmVfioDevice.ADD, file);
         print("KVM_DEV_VFIO_FILE_ADD %s -> %d %s", what, r, errno());
     }
 
-    private void delete(KvmVfioDevice kvmVfio, Object file, String what) {
+    private void delete(Optional<KvmVfioDevice> kvmVfio, Object file, String what) {
         int r = set(kvmVfio, KvmVfioDevice.DELETE, file);
         print("KVM_DEV_VFIO_FILE_DEL %s -> %d %s", what, r, errno());
     }
 
-    private int set(KvmVfioDevice kvmVfio, long attribute, Object file) {
-        return call(() -> kvmVfio.setAttribute(KvmVfioDevice.FILES, attribute, new KvmVfioDevice.FileNumber(file)));
+    private int set(Optional<KvmVfioDevice> kvmVfio, long attribute, Object file) {
+        return call(() -> of(kvmVfio).setAttribute(KvmVfioDevice.FILES, attribute, new KvmVfioDevice.FileNumber(file)));
     }
 
-    private void addCounted(KvmVfioDevice kvmVfio, Object file, String what) {
+    private void addCounted(Optional<KvmVfioDevice> kvmVfio, Object file, String what) {
         add(kvmVfio, file, what);
         noncoherent();
     }
 
-    private void deleteCounted(KvmVfioDevice kvmVfio, Object file, String what) {
+    private void deleteCounted(Optional<KvmVfioDevice> kvmVfio, Object file, String what) {
         delete(kvmVfio, file, what);
         noncoherent();
     }
@@ -170,33 +189,33 @@ final class KvmProgram extends Program {
         print("%sSET_IOMMU -> %d %s VFIO_DMA_CC_IOMMU=%d", before, r, errno(), container.checkExtension(4));
     }
 
-    private void openGroupAgain() {
-        int r = call(() -> {
-            host.vfio.openGroup(groupNumber).close();
-        });
-        print("open group again -> %s", r < 0 ? errno() : "fd");
+    private Optional<VfioGroup> openGroupAgain() {
+        List<VfioGroup> opened = new ArrayList<>();
+        call(() -> opened.add(host.vfio.openGroup(groupNumber)));
+        print("open group again -> %s", opened.isEmpty() ? errno() : "fd");
+        return opened.stream().findFirst();
     }
 
     // ---- the rules of kvm-vfio -------------------------------------------------------------------------------------
 
-    private void attributes(VirtualMachine vm, KvmVfioDevice kvmVfio) {
+    private void attributes(VirtualMachine vm, Optional<KvmVfioDevice> kvmVfio) {
         for (int group = 0; group < 3; group++) {
             for (int attribute = 0; attribute < 5; attribute++) {
                 int g = group;
                 int a = attribute;
-                int r = call(() -> kvmVfio.requireAttribute(g, a));
+                int r = call(() -> of(kvmVfio).requireAttribute(g, a));
                 print("KVM_HAS_DEVICE_ATTR group=%d attr=%d -> %d %s", g, a, r, errno());
             }
         }
-        int r = call(() -> kvmVfio.readAttribute(1, 1));
+        int r = call(() -> of(kvmVfio).readAttribute(1, 1));
         print("KVM_GET_DEVICE_ATTR group=1 attr=1 -> %d %s", r, errno());
         for (int[] each : new int[][] {{1, 4}, {1, 0}, {2, 1}}) {
-            r = call(() -> kvmVfio.setAttribute(each[0], each[1], new KvmVfioDevice.FileNumber(null)));
+            r = call(() -> of(kvmVfio).setAttribute(each[0], each[1], new KvmVfioDevice.FileNumber(null)));
             print("KVM_SET_DEVICE_ATTR group=%d attr=%d -> %d %s", each[0], each[1], r, errno());
         }
-        r = call(() -> kvmVfio.setAttribute(1, 1, null));
+        r = call(() -> of(kvmVfio).setAttribute(1, 1, null));
         print("KVM_DEV_VFIO_FILE_ADD pointer NULL -> %d %s", r, errno());
-        r = call(() -> kvmVfio.setAttribute(1, 2, null));
+        r = call(() -> of(kvmVfio).setAttribute(1, 2, null));
         print("KVM_DEV_VFIO_FILE_DEL pointer 8 -> %d %s", r, errno());
         OtherFile nothing = new OtherFile("/dev/null");
         VfioContainer container = host.vfio.openContainer(process);
@@ -228,8 +247,8 @@ final class KvmProgram extends Program {
         print("KVM_CHECK_EXTENSION KVM_CAP_DEVICE_CTRL -> %d", vm.answersDeviceControl() ? 1 : 0);
         create(vm, VirtualMachine.CREATE_DEVICE_TEST, "flags=TEST");
         create(vm, 2, "flags=2");
-        KvmVfioDevice kvmVfio = vm.createVfioDevice();
-        print("KVM_CREATE_DEVICE VFIO -> fd 0");
+        Optional<KvmVfioDevice> kvmVfio = create(vm);
+        print("KVM_CREATE_DEVICE VFIO -> %s", created(kvmVfio));
         create(vm, 0, "again");
         create(vm, VirtualMachine.CREATE_DEVICE_TEST, "flags=TEST when one exists");
         attributes(vm, kvmVfio);
@@ -247,7 +266,7 @@ final class KvmProgram extends Program {
         deviceFile();
     }
 
-    private void withoutContainer(KvmVfioDevice kvmVfio, VfioGroup g) {
+    private void withoutContainer(Optional<KvmVfioDevice> kvmVfio, VfioGroup g) {
         print("-- group %d (device %s), no container", groupNumber, first);
         delete(kvmVfio, g, "group never added");
         addCounted(kvmVfio, g, "group, no container");
@@ -257,7 +276,7 @@ final class KvmProgram extends Program {
         delete(kvmVfio, g, "again (missing)");
     }
 
-    private void inContainers(KvmVfioDevice kvmVfio, VfioGroup g, VfioGroup h) {
+    private void inContainers(Optional<KvmVfioDevice> kvmVfio, VfioGroup g, VfioGroup h) {
         print("-- group in a container, no SET_IOMMU");
         VfioContainer container = host.vfio.openContainer(process);
         g.setContainer(container);
@@ -279,7 +298,7 @@ final class KvmProgram extends Program {
         container.close();
     }
 
-    private VfioContainer addedFirst(KvmVfioDevice kvmVfio, VfioGroup g, VfioGroup h) {
+    private VfioContainer addedFirst(Optional<KvmVfioDevice> kvmVfio, VfioGroup g, VfioGroup h) {
         print("-- added before it has a container; then container and SET_IOMMU; then another group is added (all are"
                 + " tested anew)");
         VfioContainer container = host.vfio.openContainer(process);
@@ -302,7 +321,7 @@ final class KvmProgram extends Program {
         print("UNSET_CONTAINER -> %d %s", r, errno());
     }
 
-    private void devices(KvmVfioDevice kvmVfio, VfioGroup g, VfioContainer container) {
+    private void devices(Optional<KvmVfioDevice> kvmVfio, VfioGroup g, VfioContainer container) {
         print("-- device fd (from the group)");
         g.setContainer(container);
         container.setIommu(3);
@@ -319,43 +338,51 @@ final class KvmProgram extends Program {
         noncoherent();
     }
 
-    private void twoMachines(KvmVfioDevice kvmVfio, VfioGroup g) {
+    private void twoMachines(Optional<KvmVfioDevice> kvmVfio, VfioGroup g) {
         print("-- two VMs, one group");
         VirtualMachine other = newMachine();
-        KvmVfioDevice othersVfio = other.createVfioDevice();
+        Optional<KvmVfioDevice> othersVfio = create(other);
         addCounted(othersVfio, g, "group, in VM 2 while in VM 1");
         VfioDevice opened = g.openDevice(first);
         print("GET_DEVICE_FD while in two VMs -> fd");
         deleteCounted(kvmVfio, g, "group, from VM 1");
         deleteCounted(othersVfio, g, "group, from VM 2 while device open");
         g.closeDevice(opened);
-        othersVfio.close();
+        othersVfio.ifPresent(KvmVfioDevice::close);
         other.close();
     }
 
-    private void closing(VirtualMachine vm, KvmVfioDevice kvmVfio, VfioGroup g) {
+    private void closing(VirtualMachine vm, Optional<KvmVfioDevice> kvmVfio, VfioGroup g) {
         print("-- close(group fd) while in kvm-vfio");
         add(kvmVfio, g, "group");
         g.unsetContainer();
         g.close();
-        openGroupAgain();
+        Optional<VfioGroup> again = openGroupAgain();
         noncoherent();
         print("-- close(kvm-vfio fd)");
-        kvmVfio.close();
+        kvmVfio.ifPresent(KvmVfioDevice::close);
         noncoherent();
-        KvmVfioDevice another = vm.createVfioDevice();
-        print("KVM_CREATE_DEVICE VFIO after closing the first -> fd 0");
-        openGroupAgain();
+        Optional<KvmVfioDevice> another = create(vm);
+        print("KVM_CREATE_DEVICE VFIO after closing the first -> %s", created(another));
+        if (again.isEmpty()) {
+            again = openGroupAgain();
+        }
         print("-- close(VM fd)");
-        VfioGroup again = host.vfio.openGroup(groupNumber);
-        addCounted(another, again, "group");
+        if (another.isPresent() && again.isPresent()) {
+            addCounted(another, again.orElseThrow(), "group");
+        }
         vm.close();
-        print("VM fd closed, kvm-vfio fd open");
+        print("VM fd closed, kvm-vfio fd %s", another.isPresent() ? "open" : "already closed");
         noncoherent();
-        another.close();
-        print("kvm-vfio fd closed");
-        noncoherent();
-        again.close();
+        if (another.isPresent()) {
+            another.orElseThrow().close();
+            print("kvm-vfio fd closed");
+            noncoherent();
+        }
+        if (again.isEmpty()) {
+            again = openGroupAgain();
+        }
+        again.ifPresent(VfioGroup::close);
     }
 
     private void deviceFile() {
@@ -373,7 +400,7 @@ final class KvmProgram extends Program {
         }
         VfioDeviceFile cdev = opened[0];
         VirtualMachine vm = newMachine();
-        KvmVfioDevice kvmVfio = vm.createVfioDevice();
+        Optional<KvmVfioDevice> kvmVfio = create(vm);
         addCounted(kvmVfio, cdev, "cdev fd, not bound");
         add(kvmVfio, cdev, "again");
         deleteCounted(kvmVfio, cdev, "cdev");
@@ -388,7 +415,7 @@ final class KvmProgram extends Program {
         cdev.close();
         print("cdev closed while in kvm-vfio");
         noncoherent();
-        kvmVfio.close();
+        kvmVfio.ifPresent(KvmVfioDevice::close);
         print("kvm-vfio closed");
         noncoherent();
         file.close();
@@ -410,7 +437,7 @@ final class KvmProgram extends Program {
         List<Integer> ran = new ArrayList<>();
         List<Processor> processors = processors(ran);
         VirtualMachine vm = newMachine(processors);
-        KvmVfioDevice kvmVfio = vm.createVfioDevice();
+        Optional<KvmVfioDevice> kvmVfio = create(vm);
         WbinvdTrace trace = new WbinvdTrace(test, vm, processors, ran);
         trace.replay(
                 () -> {
@@ -423,7 +450,7 @@ final class KvmProgram extends Program {
                 });
         trace.lines().forEach(line -> print("%s", line));
         secondWindows += trace.secondWindows();
-        kvmVfio.close();
+        kvmVfio.ifPresent(KvmVfioDevice::close);
         vm.close();
     }
 
