@@ -50,6 +50,7 @@ public record Programs(
             Verb.CLOSE,
             Verb.KVM_ADD,
             Verb.KVM_DEL,
+            Verb.QUIRK_OFF,
             Verb.RUN);
 
     /** Copies what can change; the map keeps its order. */

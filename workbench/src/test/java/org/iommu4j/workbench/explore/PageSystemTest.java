@@ -16,6 +16,7 @@ import org.iommu4j.host.InputException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** A state is all that a live world depends on: a world to which it was restored goes on like one that came to it. */
 class PageSystemTest {
@@ -106,7 +107,7 @@ class PageSystemTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"flushed-buffer", "received-buffer", "hot-added", "hot-added-uncached"})
+    @ValueSource(strings = {"flushed-buffer", "received-buffer", "hot-added", "hot-added-uncached", "quirk-switched"})
     void twoWorkersFindWhatOneFinds(String page) {
         Explored explored = Explored.example(page, "intel-nosc", "7.3");
         Cover one = explored.explorer()
@@ -129,7 +130,9 @@ class PageSystemTest {
         "received-buffer, 7.3, maskKeepsOwnCpu maskEmptiedWhilePinned wbinvdReachesAllCpus",
         "hot-added, 7.3, ''",
         "hot-added, 7.3, maskFollowsEveryLoad",
-        "hot-added-uncached, 6.6, ''"
+        "hot-added-uncached, 6.6, ''",
+        "quirk-switched, 7.3, ''",
+        "quirk-switched, 7.3, dropsEntriesOnQuirkChange"
     })
     void symmetryOfCpusChangesNoVerdict(String page, String release, String corrections) {
         Explored explored = Explored.example(page, "intel-nosc", release)
