@@ -4,7 +4,9 @@ package org.iommu4j.workbench.explore;
 import static org.iommu4j.sim.cache.CacheHierarchy.SHARED_CACHE;
 
 import java.util.Arrays;
+import java.util.Map;
 import java.util.function.IntPredicate;
+import java.util.stream.Stream;
 import org.iommu4j.IommuException;
 import org.iommu4j.host.InputException;
 import org.iommu4j.kvm.Vcpu;
@@ -15,6 +17,7 @@ import org.iommu4j.sim.cache.CacheHierarchy;
 import org.iommu4j.sim.cache.Mesi;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.pcie.Endpoint;
+import org.iommu4j.sim.verdict.Owner;
 import org.iommu4j.workbench.page.Actor;
 import org.iommu4j.workbench.page.Stage;
 import org.iommu4j.workbench.scenario.Scenario;
@@ -57,7 +60,11 @@ final class LiveWorld {
     private final boolean[] used;
     private final long[] physical;
     private final long[] iova;
+
+    /** The virtual machine that has a page now, null while none has it, and its name. */
     private final @Nullable VirtualMachine[] vmOfMemory;
+
+    private final String[] vmNames;
     private final int[] valueBits;
 
     /** For each page of memory: the number of the value written last, who wrote it (1 + program), its type. */
@@ -66,7 +73,9 @@ final class LiveWorld {
     private final int[] writer;
     private final MemoryType[] types;
 
-    /** Whether the last read saw something else, and whether the IOMMU refused the last request. */
+    /** What the last read saw, whether that was something else, and whether the IOMMU refused the last request. */
+    long seen;
+
     boolean stale;
 
     boolean refused;
@@ -94,6 +103,7 @@ final class LiveWorld {
         physical = new long[pages];
         iova = new long[pages];
         vmOfMemory = new VirtualMachine[pages];
+        vmNames = new String[pages];
         valueBits = new int[pages];
         last = new int[pages];
         writer = new int[pages];
@@ -110,11 +120,7 @@ final class LiveWorld {
         }
         for (int i = 0; i < pages; i++) {
             physical[i] = stage.place(script.memory[i]).physical();
-            iova[i] = stage.place(script.memory[i]).iova();
             valueBits[i] = Integer.SIZE - Integer.numberOfLeadingZeros(script.values[i].length - 1);
-            if (!script.vmOfMemory[i].isEmpty()) {
-                vmOfMemory[i] = stage.virtualMachine(script.vmOfMemory[i]).vm();
-            }
             int bits =
                     (cpus + 1) * (STATE_BITS + valueBits[i]) + 2 * valueBits[i] + WRITER_BITS + ENTRY_BITS + TYPE_BITS;
             if (bits > Long.SIZE) {
@@ -130,8 +136,14 @@ final class LiveWorld {
         note();
     }
 
-    /** Takes note of which devices are used now. */
+    /** Takes note of which devices are used now, and of who has each page of memory. */
     private void note() {
+        for (int i = 0; i < physical.length; i++) {
+            iova[i] = stage.place(script.memory[i]).iova();
+            vmNames[i] = stage.virtualMachineOf(script.memory[i]);
+            vmOfMemory[i] =
+                    vmNames[i].isEmpty() ? null : stage.virtualMachine(vmNames[i]).vm();
+        }
         for (int program = 0; program < endpoints.length; program++) {
             used[program] = endpoints[program] != null && stage.isUsed(script.actors[program]);
         }
@@ -150,6 +162,27 @@ final class LiveWorld {
     /** Returns whether a program is a device's. */
     boolean isDevice(int program) {
         return endpoints[program] != null;
+    }
+
+    /** Returns whether the actor of a program has a page of memory now, or may reach it. */
+    boolean hasMemory(int program, int page) {
+        if (!script.isGiven[page]) {
+            return true;
+        }
+        boolean isGuests = vmOfMemory[page] != null;
+        Actor actor = script.page.actors().get(script.actors[program]);
+        return actor instanceof Actor.Host || isGuests != actor instanceof Actor.HostProcess;
+    }
+
+    /** Returns the owner for whom a program reads and writes now. */
+    Owner ownerOf(int program) {
+        return stage.ownerOf(script.actors[program]);
+    }
+
+    /** Returns whether a program is the kernel's or a process'. */
+    boolean isHosts(int program) {
+        Actor actor = script.page.actors().get(script.actors[program]);
+        return actor instanceof Actor.Host || actor instanceof Actor.HostProcess;
     }
 
     // The VMM's steps.
@@ -182,7 +215,7 @@ final class LiveWorld {
         for (int program = 0; program < endpoints.length; program++) {
             Endpoint endpoint = endpoints[program];
             for (Script.Op op : script.ops[program]) {
-                if (endpoint != null && used[program] && op.memory() >= 0) {
+                if (endpoint != null && used[program] && op.memory() >= 0 && hasMemory(program, op.memory())) {
                     answers[program * physical.length + op.memory()] = answer(endpoint, program, op.memory());
                 }
             }
@@ -211,6 +244,27 @@ final class LiveWorld {
     /** Returns whether an open device's no-snoop passes, as {@link #probe} found, and KVM does not know. */
     boolean isUnknownToKvm(long[] probed) {
         return passes(probed, program -> stage.isOpenAndTakenForCoherent(script.actors[program]));
+    }
+
+    /** Returns whether a device is open whose domain made no promise, and KVM takes its DMA for coherent. */
+    boolean isUntold() {
+        return devices().anyMatch(device -> stage.isOpenAndTakenForCoherent(device) && !stage.isEnforced(device));
+    }
+
+    /** Returns for each vCPU whether its virtual machine has a device open whose domain made no promise. */
+    boolean[] unpromised() {
+        boolean[] unpromised = new boolean[vcpus.length];
+        for (int i = 0; i < unpromised.length; i++) {
+            String vm = script.vmOfVcpu[i];
+            unpromised[i] = devices().anyMatch(device -> stage.isOpen(device, vm) && !stage.isEnforced(device));
+        }
+        return unpromised;
+    }
+
+    private Stream<String> devices() {
+        return script.page.actors().entrySet().stream()
+                .filter(actor -> actor.getValue() instanceof Actor.Device)
+                .map(Map.Entry::getKey);
     }
 
     private boolean passes(long[] probed, IntPredicate concerned) {
@@ -322,6 +376,7 @@ final class LiveWorld {
     }
 
     private void see(Script.Op op, long value) {
+        seen = value;
         stale = value != script.values[op.memory()][last[op.memory()]];
     }
 
@@ -356,7 +411,7 @@ final class LiveWorld {
         }
         for (int i = 0; i < vcpus.length; i++) {
             boolean loaded =
-                    vcpus[i].processor() == processors[cpu] && script.vmOfVcpu[i].equals(script.vmOfMemory[page]);
+                    vcpus[i].processor() == processors[cpu] && script.vmOfVcpu[i].equals(vmNames[page]);
             if (loaded && vcpus[i].mayPrefetch(guestAddress(page), types[page])) {
                 return true;
             }

@@ -35,6 +35,7 @@ final class PageSystem implements TransitionSystem {
     private static final int MEMORY = 2;
     private static final int SCHEDULER_BITS = 4;
     private static final int VMM_BITS = 5;
+    private static final int FLAG_BITS = 5;
     private static final int ALL = -1;
 
     private final Script script;
@@ -54,6 +55,9 @@ final class PageSystem implements TransitionSystem {
     private final boolean[] mayPreempt;
     private final boolean[] mayEvict;
     private final boolean[] mayPrefetch;
+
+    /** Whose the values in memory are; null where no leak is looked for. */
+    private final @Nullable ValueOwners owners;
 
     /** The live world after each number of the VMM's steps; made when it is first needed. */
     private final @Nullable Host[] hosts;
@@ -80,6 +84,8 @@ final class PageSystem implements TransitionSystem {
         final long[] initial;
         final boolean breaksPromise;
         final boolean isUnknownToKvm;
+        final boolean isUntold;
+        final boolean[] unpromised;
 
         /** Null while nobody knows. */
         @Nullable
@@ -90,6 +96,8 @@ final class PageSystem implements TransitionSystem {
             this.initial = initial;
             breaksPromise = world.breaksPromise(probed);
             isUnknownToKvm = world.isUnknownToKvm(probed);
+            isUntold = world.isUntold();
+            unpromised = world.unpromised();
         }
     }
 
@@ -132,7 +140,7 @@ final class PageSystem implements TransitionSystem {
         programs = script.actors.length;
         words = MEMORY + script.memory.length;
         counterBits = new int[programs];
-        int bits = SCHEDULER_BITS + VMM_BITS + 3;
+        int bits = SCHEDULER_BITS + VMM_BITS + FLAG_BITS;
         for (int i = 0; i < programs; i++) {
             counterBits[i] = Integer.SIZE - Integer.numberOfLeadingZeros(script.ops[i].length);
             bits += counterBits[i];
@@ -161,6 +169,7 @@ final class PageSystem implements TransitionSystem {
         mayPreempt = named(script.vcpus, scheduler.preempt());
         mayEvict = named(script.memory, hardware.evict());
         mayPrefetch = named(script.memory, hardware.prefetch());
+        owners = never.contains(Programs.Property.LEAK) ? new ValueOwners(script) : null;
         properties = listed();
         reset();
     }
@@ -178,9 +187,15 @@ final class PageSystem implements TransitionSystem {
         for (Programs.Property property : Programs.Property.values()) {
             if (never.contains(property)) {
                 switch (property) {
-                    case STALE_READ, DIRTY_AFTER_WBINVD, UNEXPECTED_FAULT -> {
+                    case LEAK, STALE_READ, DIRTY_AFTER_WBINVD, UNEXPECTED_FAULT -> {
                         int flag = flag(property);
                         all.add(new Property(PageReader.sentence(property), () -> (flags & flag) == 0));
+                    }
+                    case WBINVD_WITHOUT_EFFECT -> {
+                        int flag = flag(property);
+                        all.add(new Property(
+                                PageReader.sentence(property),
+                                () -> (flags & flag) == 0 && !host(vmmSteps).isUntold));
                     }
                     case LOST_WRITE ->
                         all.add(new Property(
@@ -203,6 +218,8 @@ final class PageSystem implements TransitionSystem {
             case STALE_READ -> 1;
             case DIRTY_AFTER_WBINVD -> 2;
             case UNEXPECTED_FAULT -> 4;
+            case LEAK -> 8;
+            case WBINVD_WITHOUT_EFFECT -> 16;
             case LOST_WRITE, NO_SNOOP_AFTER_ENFORCE, NO_SNOOP_UNKNOWN_TO_KVM, STUCK ->
                 throw new IllegalStateException(property + " is seen in the state itself");
         };
@@ -255,7 +272,7 @@ final class PageSystem implements TransitionSystem {
                 into[count++] = program;
             }
         }
-        if (vmmSteps < script.programs.vmm().size() && !isNextRefused()) {
+        if (vmmSteps < script.programs.vmm().size() && !isNextEarly() && !isNextRefused()) {
             into[count++] = programs;
         }
         if (scheduled < script.programs.scheduler().atMost()) {
@@ -290,6 +307,9 @@ final class PageSystem implements TransitionSystem {
             return false;
         }
         Script.Op op = script.ops[program][counter];
+        if (op.memory() >= 0 && !live.hasMemory(program, op.memory())) {
+            return false;
+        }
         return switch (op.verb()) {
             case AWAIT ->
                 op.other() >= 0
@@ -350,14 +370,21 @@ final class PageSystem implements TransitionSystem {
         counters[program]++;
         if (live.stale) {
             raise(Programs.Property.STALE_READ);
+            if (owners != null && owners.isOfAnother(op.memory(), live.seen, live.ownerOf(program))) {
+                raise(Programs.Property.LEAK);
+            }
         }
         if (live.refused) {
             raise(Programs.Property.UNEXPECTED_FAULT);
         }
-        if (op.verb() == Verb.BEGIN_WBINVD
-                && live.vcpus[script.vcpuOf[program]].insideExecutedWbinvd()
-                && live.isDirty(program)) {
-            raise(Programs.Property.DIRTY_AFTER_WBINVD);
+        if (op.verb() == Verb.BEGIN_WBINVD && live.isDirty(program)) {
+            int vcpu = script.vcpuOf[program];
+            if (live.vcpus[vcpu].insideExecutedWbinvd()) {
+                raise(Programs.Property.DIRTY_AFTER_WBINVD);
+            }
+            if (host(vmmSteps).unpromised[vcpu]) {
+                raise(Programs.Property.WBINVD_WITHOUT_EFFECT);
+            }
         }
     }
 
@@ -395,6 +422,23 @@ final class PageSystem implements TransitionSystem {
             initial[MEMORY + page] = warm.saveMemory(page);
         }
         return new Host(warm, initial, probed);
+    }
+
+    /** Returns whether the VMM's next step gives a page that a program of the host still needs. */
+    private boolean isNextEarly() {
+        Step next = script.programs.vmm().get(vmmSteps);
+        if (next.verb() != Verb.GIVE) {
+            return false;
+        }
+        for (int program = 0; program < programs; program++) {
+            for (int i = counters[program]; live.isHosts(program) && i < script.ops[program].length; i++) {
+                int page = script.ops[program][i].memory();
+                if (page >= 0 && script.memory[page].equals(next.argument(0))) {
+                    return true;
+                }
+            }
+        }
+        return false;
     }
 
     private boolean isNextRefused() {
@@ -499,7 +543,7 @@ final class PageSystem implements TransitionSystem {
         }
         control = control << SCHEDULER_BITS | scheduled;
         control = control << VMM_BITS | vmmSteps;
-        return control << 3 | flags;
+        return control << FLAG_BITS | flags;
     }
 
     private void know() {
@@ -570,8 +614,8 @@ final class PageSystem implements TransitionSystem {
     public void restore(long[] from, int at) {
         know();
         long control = from[at + CONTROL];
-        flags = (int) control & 7;
-        control >>>= 3;
+        flags = (int) control & (1 << FLAG_BITS) - 1;
+        control >>>= FLAG_BITS;
         int steps = (int) control & (1 << VMM_BITS) - 1;
         control >>>= VMM_BITS;
         scheduled = (int) control & (1 << SCHEDULER_BITS) - 1;

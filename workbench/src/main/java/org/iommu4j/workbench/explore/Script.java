@@ -35,8 +35,8 @@ final class Script {
 
     final String[] vmOfVcpu;
 
-    /** The virtual machine whose memory a page is, by its name; empty for none. */
-    final String[] vmOfMemory;
+    /** Whether a page of memory is given to a virtual machine at some time. */
+    final boolean[] isGiven;
 
     /** The values that each page of memory may hold, from 0. */
     final long[][] values;
@@ -81,14 +81,14 @@ final class Script {
         vmOfVcpu = Arrays.stream(vcpus)
                 .map(name -> page.actors().get(name) instanceof Actor.Vcpu vcpu ? vcpu.vm() : "")
                 .toArray(String[]::new);
-        vmOfMemory = page.memory().values().stream()
-                .map(each -> page.actors().get(each.owner()) instanceof Actor.Vm ? each.owner() : "")
-                .toArray(String[]::new);
+        isGiven = new boolean[memory.length];
         values = new long[memory.length][];
         ops = new Op[actors.length][];
         vcpuOf = new int[actors.length];
         for (int i = 0; i < memory.length; i++) {
             values[i] = valuesOf(memory[i]);
+            Page.Memory its = page.memory().get(memory[i]);
+            isGiven[i] = its != null && its.then() != null;
         }
         for (int program = 0; program < actors.length; program++) {
             vcpuOf[program] = Arrays.asList(vcpus).indexOf(actors[program]);

@@ -17,14 +17,15 @@
  *   <li>For each vCPU all that KVM and its registers keep of it.
  * </ul>
  *
- * <p>All the rest of the world is a function of the VMM's steps done: for each number of them there is one live world,
- * made by doing them on a fresh machine. The units' caches are full in it, and another one, in which they were never
- * used, has to translate alike; otherwise the page is refused, since a state would lack them.
+ * <p>All the rest of the world is a function of the VMM's steps done, and who has a page of memory is among it. For
+ * each number of them there is one live world, made by doing them on a fresh machine. The units' caches are full in it,
+ * and another one, in which they were never used, has to translate alike; otherwise the page is refused, since a state
+ * would lack them.
  *
  * <h2>Not modelled</h2>
  *
  * <p>The driver's own lines: caches are drained after the VMM's steps, so that only named lines are in them. So a
- * story about tables that are left in a cache is none for an exploration yet. Lines that leave a full set: named lines
- * have sets of their own. What changes a configuration space while programs run.
+ * story about tables that are left in a cache is none for an exploration yet. Lines that leave a full set: a
+ * set has ways for all named lines that share it. What changes a configuration space while programs run.
  */
 package org.iommu4j.workbench.explore;

@@ -592,6 +592,31 @@ public final class Stage {
         return present(places, memory);
     }
 
+    /** Returns the virtual machine that has a page of memory now, by its name; empty while it has none. */
+    public String virtualMachineOf(String memory) {
+        Memory its = present(page.memory(), memory);
+        if (page.actors().get(its.owner()) instanceof Actor.Vm) {
+            return its.owner();
+        }
+        String then = its.then();
+        return then == null || place(memory).iova() == 0 ? "" : then;
+    }
+
+    /** Returns the owner of what an actor writes now. */
+    public Owner ownerOf(String actor) {
+        Actor its = page.actors().get(actor);
+        if (its instanceof Actor.HostProcess process) {
+            return new Owner(process.owner(), false);
+        }
+        String vm = its instanceof Actor.Vcpu vcpu ? vcpu.vm() : users.get(actor);
+        return vm == null ? Owner.HOST : Owner.guest(vm);
+    }
+
+    /** Returns whether a virtual machine has a device open now. */
+    public boolean isOpen(String device, String vm) {
+        return opened.contains(device) && vm.equals(users.get(device));
+    }
+
     /** Returns whether a virtual machine has a device open, and KVM takes the DMA of that machine for coherent. */
     public boolean isOpenAndTakenForCoherent(String device) {
         return opened.contains(device) && !userOf(device).vm().noncoherentDma();
