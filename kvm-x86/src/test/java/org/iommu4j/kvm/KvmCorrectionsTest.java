@@ -96,7 +96,8 @@ class KvmCorrectionsTest {
     @Test
     void entriesGoWhenTheQuirkAboutTheGuestsPatIsTurnedOff() {
         String correction = "dropsEntriesOnQuirkChange";
-        assertThat(typeAfterTheQuirkIsOff(KvmQuirk.IGNORE_GUEST_PAT, correction)).isEqualTo(GuestMemoryType.WB);
+        assertThat(typeAfterTheQuirkIsOff(KvmQuirk.IGNORE_GUEST_PAT, correction))
+                .isEqualTo(GuestMemoryType.WB);
         assertThat(typeAfterTheQuirkIsOff(KvmQuirk.IGNORE_GUEST_PAT)).isEqualTo(GuestMemoryType.WB_IPAT);
         assertThat(typeAfterTheQuirkIsOff(KvmQuirk.CD_NW_CLEARED, correction)).isEqualTo(GuestMemoryType.WB_IPAT);
     }

@@ -108,6 +108,7 @@ final class LiveWorld {
         last = new int[pages];
         writer = new int[pages];
         types = new MemoryType[pages];
+        int combined = 0;
         Arrays.fill(types, MemoryType.WB);
         for (int i = 0; i < vcpus.length; i++) {
             vcpus[i] = stage.vcpu(script.vcpus[i]).vcpu();
@@ -121,12 +122,16 @@ final class LiveWorld {
         for (int i = 0; i < pages; i++) {
             physical[i] = stage.place(script.memory[i]).physical();
             valueBits[i] = Integer.SIZE - Integer.numberOfLeadingZeros(script.values[i].length - 1);
-            int bits =
-                    (cpus + 1) * (STATE_BITS + valueBits[i]) + 2 * valueBits[i] + WRITER_BITS + ENTRY_BITS + TYPE_BITS;
+            combined += script.isCombined[i] ? 1 : 0;
+            int bits = (cpus + 1) * cellBits(i) + 2 * valueBits[i] + WRITER_BITS + ENTRY_BITS + TYPE_BITS;
             if (bits > Long.SIZE) {
                 throw new InputException(script.page.file() + ":1:1: '" + script.memory[i] + "' takes " + bits
                         + " bits of a state on " + cpus + " CPUs, expected at most 64: write fewer values to it");
             }
+        }
+        if (combined > machine.description().processors().features().combiningBuffers()) {
+            throw new InputException(script.page.file() + ":1:1: programs map " + combined
+                    + " pages of memory as WC, and a CPU has fewer buffers, so that it matters which was begun first");
         }
         if (vcpus.length * vcpuBits() > Long.SIZE) {
             throw new InputException(script.page.file() + ":1:1: " + vcpus.length + " vCPUs on " + cpus
@@ -141,8 +146,9 @@ final class LiveWorld {
         for (int i = 0; i < physical.length; i++) {
             iova[i] = stage.place(script.memory[i]).iova();
             vmNames[i] = stage.virtualMachineOf(script.memory[i]);
-            vmOfMemory[i] =
-                    vmNames[i].isEmpty() ? null : stage.virtualMachine(vmNames[i]).vm();
+            vmOfMemory[i] = vmNames[i].isEmpty()
+                    ? null
+                    : stage.virtualMachine(vmNames[i]).vm();
         }
         for (int program = 0; program < endpoints.length; program++) {
             used[program] = endpoints[program] != null && stage.isUsed(script.actors[program]);
@@ -304,9 +310,12 @@ final class LiveWorld {
             case CLFLUSH -> vcpu.clflush(guestAddress(op.memory()));
             case BEGIN_WBINVD -> vcpu.beginWbinvd();
             case END_WBINVD -> vcpu.endWbinvd();
+            case SFENCE -> vcpu.sfence();
+            case MFENCE -> vcpu.mfence();
             case MAP_AS -> types[op.memory()] = op.type();
             case CACHING -> vcpu.setCachingOff(op.step().argument(0).equals("off"));
-            case RING, AWAIT -> {
+            case RING -> caches.drainCombining(vcpu.processor().id());
+            case AWAIT -> {
                 // Doorbells follow from the programs' counters.
             }
             default -> throw unknown(op);
@@ -346,6 +355,7 @@ final class LiveWorld {
                 ? host.cpu()
                 : actor instanceof Actor.HostProcess process ? process.cpu() : -1;
         Processor processor = processors[cpu];
+        interrupt(cpu);
         switch (op.verb()) {
             case STORE -> {
                 processor.store(physical[op.memory()], op.value(), MemoryType.WB);
@@ -359,6 +369,8 @@ final class LiveWorld {
                     each.wbinvd();
                 }
             }
+            case SFENCE -> processor.sfence();
+            case MFENCE -> processor.mfence();
             case RING, AWAIT -> {
                 // Doorbells follow from the programs' counters.
             }
@@ -386,6 +398,17 @@ final class LiveWorld {
 
     // Events.
 
+    /** The host takes a CPU from a guest; as {@link Stage} has it, this empties the CPU's write-combining buffers. */
+    void interrupt(int cpu) {
+        caches.drainCombining(cpu);
+    }
+
+    /** The scheduler takes a vCPU off its CPU, and puts it on one. */
+    void schedule(int vcpu, Processor target) {
+        interrupt(vcpus[vcpu].processor().id());
+        vcpus[vcpu].loadOn(target);
+    }
+
     /** Returns whether some cache holds a page's line. */
     boolean isCached(int page) {
         boolean cached = caches.sharedState(physical[page]) != Mesi.INVALID;
@@ -410,8 +433,7 @@ final class LiveWorld {
             return true;
         }
         for (int i = 0; i < vcpus.length; i++) {
-            boolean loaded =
-                    vcpus[i].processor() == processors[cpu] && script.vmOfVcpu[i].equals(vmNames[page]);
+            boolean loaded = vcpus[i].processor() == processors[cpu] && script.vmOfVcpu[i].equals(vmNames[page]);
             if (loaded && vcpus[i].mayPrefetch(guestAddress(page), types[page])) {
                 return true;
             }
@@ -441,24 +463,43 @@ final class LiveWorld {
             if (state(cpu, page) != Mesi.INVALID && caches.cachedWord(cpu, physical[page]) != memory) {
                 return true;
             }
+            if (isCombining(cpu, page) && caches.combiningWord(cpu, physical[page]) != memory) {
+                return true;
+            }
         }
         return false;
     }
 
-    /** Returns whether memory holds what was written last to every page, once modified lines are written back. */
+    private boolean isCombining(int cpu, int page) {
+        return script.isCombined[page] && cpu != SHARED_CACHE && caches.isCombining(cpu, physical[page]);
+    }
+
+    /** Returns whether memory holds what was written last to every page, once all that waits is written back. */
     boolean isWrittenBackWhole() {
         for (int page = 0; page < physical.length; page++) {
-            long value = machine.peekDram(physical[page]);
-            for (int cpu = SHARED_CACHE; cpu < cpus; cpu++) {
-                if (state(cpu, page) == Mesi.MODIFIED) {
-                    value = caches.cachedWord(cpu, physical[page]);
-                }
-            }
-            if (value != script.values[page][last[page]]) {
+            if (writtenBack(page) != script.values[page][last[page]]) {
                 return false;
             }
         }
         return true;
+    }
+
+    /** Returns what memory holds after buffers, which write modified lines back first if they look, and caches. */
+    private long writtenBack(int page) {
+        long value = machine.peekDram(physical[page]);
+        boolean lookedFor = false;
+        for (int cpu = 0; cpu < cpus; cpu++) {
+            if (isCombining(cpu, page)) {
+                value = caches.combiningWord(cpu, physical[page]);
+                lookedFor = processors[cpu].selfSnoop();
+            }
+        }
+        for (int cpu = SHARED_CACHE; cpu < cpus && !lookedFor; cpu++) {
+            if (state(cpu, page) == Mesi.MODIFIED) {
+                value = caches.cachedWord(cpu, physical[page]);
+            }
+        }
+        return value;
     }
 
     /** Returns how often WBINVD ran for the guests. */
@@ -483,7 +524,7 @@ final class LiveWorld {
         return cpu == SHARED_CACHE ? caches.sharedState(physical[page]) : caches.state(cpu, physical[page]);
     }
 
-    /** Returns a page's line in all caches and in memory, its history, entry and type. */
+    /** Returns a page's line in all caches, buffers and in memory, its history, entry and type. */
     @SuppressWarnings("EnumOrdinal") // numbers in a word that only restoreMemory reads
     long saveMemory(int page) {
         int bits = valueBits[page];
@@ -493,6 +534,12 @@ final class LiveWorld {
             int value = state == Mesi.INVALID ? 0 : script.numberOf(page, caches.cachedWord(cpu, physical[page]));
             word = word << STATE_BITS | state.ordinal();
             word = word << bits | value;
+            if (script.isCombined[page]) {
+                boolean combining = isCombining(cpu, page);
+                word = word << 1 | (combining ? 1 : 0);
+                word = word << bits
+                        | (combining ? script.numberOf(page, caches.combiningWord(cpu, physical[page])) : 0);
+            }
         }
         word = word << bits | script.numberOf(page, machine.peekDram(physical[page]));
         word = word << bits | last[page];
@@ -521,6 +568,14 @@ final class LiveWorld {
         caches.deviceWrite(physical[page], script.values[page][(int) (word & values)], false);
         word >>>= bits;
         for (int cpu = cpus - 1; cpu >= SHARED_CACHE; cpu--) {
+            if (script.isCombined[page]) {
+                long waiting = script.values[page][(int) (word & values)];
+                word >>>= bits;
+                if (cpu != SHARED_CACHE) {
+                    caches.restoreCombining(cpu, physical[page], (word & 1) != 0, waiting);
+                }
+                word >>>= 1;
+            }
             long value = script.values[page][(int) (word & values)];
             word >>>= bits;
             caches.restoreLine(cpu, physical[page], MESI[(int) word & (1 << STATE_BITS) - 1], value);
@@ -528,7 +583,7 @@ final class LiveWorld {
         }
     }
 
-    /** Returns a hash of a page's saved word without the private caches. */
+    /** Returns a hash of a page's saved word without the CPUs' caches and buffers. */
     long withoutCpus(int page, long saved, long hash) {
         int rest = cellShift(page, cpus - 1);
         long low = saved & (1L << rest) - 1;
@@ -537,13 +592,13 @@ final class LiveWorld {
         return mix(mix(hash, low), shared);
     }
 
-    /** Returns what a page's saved word has of a CPU's private cache. */
+    /** Returns what a page's saved word has of a CPU: its private cache and its write-combining buffer. */
     long cell(int page, long saved, int cpu) {
         return saved >>> cellShift(page, cpu) & (1L << cellBits(page)) - 1;
     }
 
     private int cellBits(int page) {
-        return STATE_BITS + valueBits[page];
+        return STATE_BITS + valueBits[page] + (script.isCombined[page] ? 1 + valueBits[page] : 0);
     }
 
     private int cellShift(int page, int cpu) {

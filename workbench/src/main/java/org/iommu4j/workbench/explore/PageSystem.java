@@ -11,11 +11,10 @@ import java.util.function.Supplier;
 import org.iommu4j.explorer.Property;
 import org.iommu4j.explorer.TransitionSystem;
 import org.iommu4j.host.InputException;
-import org.iommu4j.kvm.Vcpu;
-import org.iommu4j.platform.Processor;
 import org.iommu4j.workbench.page.Actor;
 import org.iommu4j.workbench.page.PageReader;
 import org.iommu4j.workbench.page.Programs;
+import org.iommu4j.workbench.page.Stage;
 import org.iommu4j.workbench.page.Step;
 import org.iommu4j.workbench.page.Verb;
 import org.jspecify.annotations.Nullable;
@@ -194,8 +193,7 @@ final class PageSystem implements TransitionSystem {
                     case WBINVD_WITHOUT_EFFECT -> {
                         int flag = flag(property);
                         all.add(new Property(
-                                PageReader.sentence(property),
-                                () -> (flags & flag) == 0 && !host(vmmSteps).isUntold));
+                                PageReader.sentence(property), () -> (flags & flag) == 0 && !host(vmmSteps).isUntold));
                     }
                     case LOST_WRITE ->
                         all.add(new Property(
@@ -328,12 +326,11 @@ final class PageSystem implements TransitionSystem {
         } else if (action == programs) {
             vmmStep();
         } else if (action < preemptions()) {
-            live.vcpus[(action - moves()) / cpus].loadOn(live.processors[(action - moves()) % cpus]);
+            live.schedule((action - moves()) / cpus, live.processors[(action - moves()) % cpus]);
             scheduled++;
         } else if (action < evictions()) {
-            Vcpu vcpu = live.vcpus[action - preemptions()];
-            Processor on = vcpu.processor();
-            vcpu.loadOn(on);
+            int vcpu = action - preemptions();
+            live.schedule(vcpu, live.vcpus[vcpu].processor());
             scheduled++;
         } else if (action < prefetches()) {
             live.evict(action - evictions());
@@ -345,6 +342,10 @@ final class PageSystem implements TransitionSystem {
     /** Returns which words an action may change, a bit each. */
     private int changedBy(int action) {
         if (action < programs) {
+            if (script.combines) {
+                // What orders a CPU's stores empties its buffers, of whatever memory.
+                return ALL;
+            }
             Script.Op op = script.ops[action][counters[action]];
             return switch (op.verb()) {
                 case STORE, LOAD, CLFLUSH, MAP_AS, READ, WRITE -> 1 << CONTROL | 1 << (MEMORY + op.memory());
@@ -463,6 +464,7 @@ final class PageSystem implements TransitionSystem {
 
     private void vmmStep() {
         changed = ALL;
+        live.interrupt(Stage.VMM_CPU);
         know();
         long[] state = present.clone();
         long[] before = new long[2 + script.memory.length];

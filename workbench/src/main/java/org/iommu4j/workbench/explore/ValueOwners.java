@@ -69,16 +69,15 @@ final class ValueOwners {
             }
             Map<String, String> hwpts = new HashMap<>();
             for (Step step : script.programs.vmm()) {
-                String vm =
-                        switch (step.verb()) {
-                            case HOT_ADD, ATTACH -> step.argument(1);
-                            case ATTACH_HWPT, TRY_ATTACH_HWPT -> hwpts.get(step.argument(1));
-                            case ALLOC -> {
-                                hwpts.put(step.argument(0), step.argument(2));
-                                yield null;
-                            }
-                            default -> null;
-                        };
+                String vm = switch (step.verb()) {
+                    case HOT_ADD, ATTACH -> step.argument(1);
+                    case ATTACH_HWPT, TRY_ATTACH_HWPT -> hwpts.get(step.argument(1));
+                    case ALLOC -> {
+                        hwpts.put(step.argument(0), step.argument(2));
+                        yield null;
+                    }
+                    default -> null;
+                };
                 if (vm != null && step.argument(0).equals(name)) {
                     all.add(Owner.guest(vm));
                 }

@@ -26,6 +26,8 @@ public record Programs(
             Verb.STORE,
             Verb.LOAD,
             Verb.CLFLUSH,
+            Verb.SFENCE,
+            Verb.MFENCE,
             Verb.WBINVD,
             Verb.WBINVD_EVERYWHERE,
             Verb.MAP_AS,

@@ -51,7 +51,7 @@ public final class Stage {
     private static final String VMM = "vmm";
 
     /** The CPU on which the VMM runs. */
-    private static final int VMM_CPU = 0;
+    public static final int VMM_CPU = 0;
 
     /** Where processes have their pages. */
     private static final long PROCESS_ADDRESS = 0x5500_0000_0000L;
@@ -419,6 +419,7 @@ public final class Stage {
      * @throws IommuException when the system refuses
      */
     public void act(Step step) {
+        interrupt(cpuOfHost(step));
         switch (step.verb()) {
             case STORE -> store(step);
             case LOAD -> load(step);
@@ -543,8 +544,14 @@ public final class Stage {
                                 && vcpu.vm().equals(step.argument(0)));
             }
             case RUN -> vcpu(step.argument(0)).enter();
-            case MOVE -> vcpu(step.argument(0)).moveTo(scenario.processors().get(cpu(step.argument(1))));
-            case PREEMPT -> vcpu(step.argument(0)).preempt();
+            case MOVE -> {
+                interrupt(vcpu(step.argument(0)).cpu());
+                vcpu(step.argument(0)).moveTo(scenario.processors().get(cpu(step.argument(1))));
+            }
+            case PREEMPT -> {
+                interrupt(vcpu(step.argument(0)).cpu());
+                vcpu(step.argument(0)).preempt();
+            }
             case EVICT -> {
                 for (Processor each : machine.processors()) {
                     machine.evict(each.id(), placeOf(step).physical());
@@ -553,6 +560,18 @@ public final class Stage {
             case PREFETCH ->
                 machine.prefetch(cpu(step.argument(1)), placeOf(step).physical());
             case DRAIN -> machine.drainCaches();
+        }
+    }
+
+    /**
+     * The host takes a CPU from a guest, by an interrupt, which empties the CPU's write-combining buffers: the way back
+     * from it serializes. Source: Intel SDM volume 3, sections 9.3 and 12.3.1; AMD64 APM volume 2, section 7.4.1.
+     *
+     * @param cpu the CPU, -1 for none
+     */
+    private void interrupt(int cpu) {
+        if (cpu >= 0) {
+            machine.caches().ifPresent(caches -> caches.drainCombining(cpu));
         }
     }
 
@@ -739,16 +758,23 @@ public final class Stage {
     }
 
     private Processor processor(Step step) {
-        Actor actor = page.actors().get(step.actor());
-        int cpu = actor instanceof Actor.Host host
-                ? host.cpu()
-                : actor instanceof Actor.HostProcess process
-                        ? process.cpu()
-                        : step.actor().equals(VMM) ? VMM_CPU : -1;
+        int cpu = cpuOfHost(step);
         if (cpu < 0) {
             throw new IllegalArgumentException("'" + step.actor() + "' is not there any more");
         }
         return scenario.processors().get(cpu);
+    }
+
+    /** Returns the CPU on which the host does a step, -1 where none of its CPUs does. */
+    private int cpuOfHost(Step step) {
+        Actor actor = page.actors().get(step.actor());
+        if (actor instanceof Actor.Host host) {
+            return host.cpu();
+        }
+        if (actor instanceof Actor.HostProcess process) {
+            return process.cpu();
+        }
+        return step.actor().equals(VMM) ? VMM_CPU : -1;
     }
 
     private void asActor(Step step, Runnable action) {

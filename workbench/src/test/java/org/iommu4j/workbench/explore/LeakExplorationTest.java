@@ -54,7 +54,9 @@ class LeakExplorationTest {
     void aPageIsGivenWhenTheHostHasDoneWithItAndTheGuestWaitsForThat() {
         Explored given = given("intel-nosc", "7.3").withText("evict: page, ", "");
         given.assertClean();
-        assertThat(given.withText("never: [leak", "never: [stale read").foundPage().steps())
+        assertThat(given.withText("never: [leak", "never: [stale read")
+                        .foundPage()
+                        .steps())
                 .extracting(Step::words)
                 .containsSubsequence("store page = 0", "give page to guest", "read page");
     }
