@@ -13,8 +13,8 @@
  * <ul>
  *   <li>The programs' counters, how often the scheduler acted, and how many of the VMM's steps are done.
  *   <li>For each page of memory that the page names: its line in every cache, its word in every CPU's write-combining
- *       buffers, memory, the value that was written last and by whom, KVM's entry, and the type with which the guest has
- *       it mapped.
+ *       buffers, memory, the value that was written last and by whom, KVM's entry, and the type with which the guest
+ *       has it mapped.
  *   <li>For each vCPU all that KVM and its registers keep of it.
  * </ul>
  *
