@@ -34,7 +34,8 @@ record KvmRules(
         boolean maskEmptiedWhilePinned,
         boolean maskFollowsEveryLoad,
         boolean flushesOnRegistration,
-        boolean wbinvdReachesAllCpus) {
+        boolean wbinvdReachesAllCpus,
+        boolean dropsEntriesOnQuirkChange) {
     /** The name under which these rules are known. */
     static final String MODULE = "kvm";
 
@@ -145,7 +146,15 @@ record KvmRules(
                             false,
                             READ)
                     .proposing(true)
-                    .witnessedBy("KvmCorrectionsTest#aWbinvdReachesCpusOnWhichTheVcpuNeverWas"));
+                    .witnessedBy("KvmCorrectionsTest#aWbinvdReachesCpusOnWhichTheVcpuNeverWas"),
+            ReleaseRule.of(
+                            "dropsEntriesOnQuirkChange",
+                            "All second-stage entries go when KVM_X86_QUIRK_IGNORE_GUEST_PAT is turned off, so that "
+                                    + "no page ignores the guest's PAT any longer.",
+                            false,
+                            READ)
+                    .proposing(true)
+                    .witnessedBy("KvmCorrectionsTest#entriesGoWhenTheQuirkAboutTheGuestsPatIsTurnedOff"));
 
     /**
      * Returns the rules of a release.

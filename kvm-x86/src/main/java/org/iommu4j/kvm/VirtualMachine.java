@@ -300,7 +300,7 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     /**
-     * Turns a quirk off for good. Entries stay: pages that were touched keep their type.
+     * Turns a quirk off for good. Under every release entries stay: pages that were touched keep their type.
      *
      * @throws IommuException EINVAL when the release or the CPU has no such quirk; EBADF when the machine is closed
      */
@@ -310,10 +310,14 @@ public final class VirtualMachine implements AutoCloseable {
         if (!has(quirk)) {
             throw new IommuException(Errno.EINVAL, "there is no quirk " + quirk);
         }
+        boolean ignored = options.ignoreGuestPat();
         options = switch (quirk) {
             case CD_NW_CLEARED -> options.withCacheDisableIgnored(false);
             case IGNORE_GUEST_PAT -> options.withIgnoreGuestPat(false);
         };
+        if (ignored && !options.ignoreGuestPat() && rules.dropsEntriesOnQuirkChange()) {
+            slots.dropEntries();
+        }
     }
 
     private boolean has(KvmQuirk quirk) {

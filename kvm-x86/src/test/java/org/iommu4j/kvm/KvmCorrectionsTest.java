@@ -89,6 +89,24 @@ class KvmCorrectionsTest {
         }
     }
 
+    private GuestMemoryType typeAfterTheQuirkIsOff(KvmQuirk quirk, String... corrections) {
+        VirtualMachine machine = machine(corrections);
+        machine.addMemory(0, 0, 4096, 0x5500_0000_0000L);
+        Vcpu vcpu = machine.createVcpu(cpus.get(1));
+        assertThat(vcpu.memoryTypeOf(0)).isEqualTo(GuestMemoryType.WB_IPAT);
+        machine.disableQuirk(quirk);
+        return vcpu.memoryTypeOf(0);
+    }
+
+    @Test
+    void entriesGoWhenTheQuirkAboutTheGuestsPatIsTurnedOff() {
+        String correction = "dropsEntriesOnQuirkChange";
+        assertThat(typeAfterTheQuirkIsOff(KvmQuirk.IGNORE_GUEST_PAT, correction))
+                .isEqualTo(GuestMemoryType.WB);
+        assertThat(typeAfterTheQuirkIsOff(KvmQuirk.IGNORE_GUEST_PAT)).isEqualTo(GuestMemoryType.WB_IPAT);
+        assertThat(typeAfterTheQuirkIsOff(KvmQuirk.CD_NW_CLEARED, correction)).isEqualTo(GuestMemoryType.WB_IPAT);
+    }
+
     @Test
     void aVcpuIsPutBackToWhatItWas() {
         VirtualMachine machine = machine("maskKeepsOwnCpu");

@@ -198,7 +198,7 @@ class ExploreCommandTest {
     @Test
     void wrongInputExitsWithTwoAndNamesWhatIsAllowed() {
         assertThat(execute("explore", FLUSHED, "--property", "stale")).isEqualTo(2);
-        assertThat(err.toString()).contains("no property 'stale'; known: stale read, lost write");
+        assertThat(err.toString()).contains("no property 'stale'; known: leak, stale read, lost write");
         assertThat(execute("explore", FLUSHED, "--bisect", "--linux", "6.12")).isEqualTo(2);
         assertThat(err.toString()).contains("--bisect explores under every known release, so --linux has no place");
         assertThat(execute("explore", FLUSHED, "--bisect", "--format", "html")).isEqualTo(2);

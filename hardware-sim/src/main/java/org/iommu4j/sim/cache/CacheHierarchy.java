@@ -593,6 +593,53 @@ public final class CacheHierarchy {
         return buffers.count(cpu);
     }
 
+    /** Returns whether a CPU's write-combining buffer has the word at an address. */
+    public boolean isCombining(int cpu, long physicalAddress) {
+        int buffer = buffers.find(cpu, physicalAddress & LINE_MASK);
+        return buffer >= 0 && buffers.has(cpu, buffer, word(physicalAddress));
+    }
+
+    /**
+     * Returns a word that waits in a CPU's write-combining buffer, without any effect.
+     *
+     * @throws IllegalStateException when it has no such word
+     */
+    public long combiningWord(int cpu, long physicalAddress) {
+        if (!isCombining(cpu, physicalAddress)) {
+            throw new IllegalStateException("the write-combining buffers of cpu" + cpu + " have no word of 0x"
+                    + Long.toHexString(physicalAddress));
+        }
+        return buffers.word(cpu, buffers.find(cpu, physicalAddress & LINE_MASK), word(physicalAddress));
+    }
+
+    /**
+     * Has a CPU's write-combining buffer hold one word of a line, or none, as it was when somebody saved it: {@link
+     * #isCombining}, {@link #combiningWord}. Neither a cache nor memory takes part. The line becomes the one that was
+     * begun last.
+     *
+     * @param word the word at the address; without effect when it holds none
+     * @throws IllegalStateException when the CPU has no buffer left
+     */
+    public void restoreCombining(int cpu, long physicalAddress, boolean combining, long word) {
+        claim();
+        long line = physicalAddress & LINE_MASK;
+        int buffer = buffers.find(cpu, line);
+        if (buffer >= 0) {
+            buffers.end(cpu, buffer);
+        }
+        if (combining) {
+            if (buffers.allInUse(cpu)) {
+                throw new IllegalStateException(
+                        "cpu" + cpu + " has no write-combining buffer left for 0x" + Long.toHexString(physicalAddress));
+            }
+            buffers.put(cpu, buffers.begin(cpu, line), physicalAddress, word);
+        }
+    }
+
+    private static int word(long physicalAddress) {
+        return (int) (physicalAddress >>> 3) & (LINE_WORDS - 1);
+    }
+
     /** Lets another thread use the caches. */
     public void release() {
         owner = null;
@@ -614,7 +661,7 @@ public final class CacheHierarchy {
     }
 
     private static int wordsLeft(long physicalAddress) {
-        return LINE_WORDS - ((int) (physicalAddress >>> 3) & (LINE_WORDS - 1));
+        return LINE_WORDS - word(physicalAddress);
     }
 
     private void enter(long physicalAddress) {

@@ -65,6 +65,42 @@ class CacheFeaturesTest {
     }
 
     @Test
+    void aWordThatCombinesIsPutBackIntoItsBufferAlone() {
+        caches.store(0, LINE + 8, 7, MemoryType.WC);
+        caches.store(0, LINE + 64, 8, MemoryType.WC);
+        assertThat(caches.isCombining(0, LINE + 8)).isTrue();
+        assertThat(caches.isCombining(0, LINE)).isFalse();
+        assertThat(caches.isCombining(1, LINE + 8)).isFalse();
+        assertThat(caches.combiningWord(0, LINE + 8)).isEqualTo(7);
+        caches.restoreCombining(0, LINE + 8, false, 0);
+        assertThat(caches.isCombining(0, LINE + 8)).isFalse();
+        assertThat(caches.isCombining(0, LINE + 64)).isTrue();
+        caches.restoreCombining(1, LINE + 8, true, 9);
+        assertThat(caches.combiningWord(1, LINE + 8)).isEqualTo(9);
+        assertThat(dram.read(LINE + 8)).isZero();
+        caches.sfence(0);
+        assertThat(dram.read(LINE + 8)).isZero();
+        caches.sfence(1);
+        assertThat(dram.read(LINE + 8)).isEqualTo(9);
+        assertThat(dram.read(LINE)).isZero();
+        assertThat(dram.read(LINE + 64)).isEqualTo(8);
+    }
+
+    @Test
+    void aWordThatDoesNotCombineAndABufferTooMuchAreBugs() {
+        CacheHierarchy one = with(CacheFeatures.ORDINARY.withCombiningBuffers(1));
+        one.restoreCombining(0, LINE, true, 1);
+        assertThatThrownBy(() -> one.restoreCombining(0, LINE + 64, true, 2))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("0x1040");
+        assertThatThrownBy(() -> one.combiningWord(0, LINE + 8))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("0x1008");
+        one.restoreCombining(0, LINE, true, 3);
+        assertThat(one.combiningWord(0, LINE)).isEqualTo(3);
+    }
+
+    @Test
     void combiningOutsideOfMemoryIsABug() {
         assertThatThrownBy(() -> caches.store(0, 1 << 16, 1, MemoryType.WC))
                 .isInstanceOf(IllegalStateException.class)

@@ -4,7 +4,9 @@ package org.iommu4j.workbench.explore;
 import static org.iommu4j.sim.cache.CacheHierarchy.SHARED_CACHE;
 
 import java.util.Arrays;
+import java.util.Map;
 import java.util.function.IntPredicate;
+import java.util.stream.Stream;
 import org.iommu4j.IommuException;
 import org.iommu4j.host.InputException;
 import org.iommu4j.kvm.Vcpu;
@@ -15,6 +17,7 @@ import org.iommu4j.sim.cache.CacheHierarchy;
 import org.iommu4j.sim.cache.Mesi;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.pcie.Endpoint;
+import org.iommu4j.sim.verdict.Owner;
 import org.iommu4j.workbench.page.Actor;
 import org.iommu4j.workbench.page.Stage;
 import org.iommu4j.workbench.scenario.NotApplicableException;
@@ -58,7 +61,11 @@ final class LiveWorld {
     private final boolean[] used;
     private final long[] physical;
     private final long[] iova;
+
+    /** The virtual machine that has a page now, null while none has it, and its name. */
     private final @Nullable VirtualMachine[] vmOfMemory;
+
+    private final String[] vmNames;
     private final int[] valueBits;
 
     /** For each page of memory: the number of the value written last, who wrote it (1 + program), its type. */
@@ -67,7 +74,9 @@ final class LiveWorld {
     private final int[] writer;
     private final MemoryType[] types;
 
-    /** Whether the last read saw something else, and whether the IOMMU refused the last request. */
+    /** What the last read saw, whether that was something else, and whether the IOMMU refused the last request. */
+    long seen;
+
     boolean stale;
 
     boolean refused;
@@ -95,10 +104,12 @@ final class LiveWorld {
         physical = new long[pages];
         iova = new long[pages];
         vmOfMemory = new VirtualMachine[pages];
+        vmNames = new String[pages];
         valueBits = new int[pages];
         last = new int[pages];
         writer = new int[pages];
         types = new MemoryType[pages];
+        int combined = 0;
         Arrays.fill(types, MemoryType.WB);
         for (int i = 0; i < vcpus.length; i++) {
             vcpus[i] = stage.vcpu(script.vcpus[i]).vcpu();
@@ -111,17 +122,17 @@ final class LiveWorld {
         }
         for (int i = 0; i < pages; i++) {
             physical[i] = stage.place(script.memory[i]).physical();
-            iova[i] = stage.place(script.memory[i]).iova();
             valueBits[i] = Integer.SIZE - Integer.numberOfLeadingZeros(script.values[i].length - 1);
-            if (!script.vmOfMemory[i].isEmpty()) {
-                vmOfMemory[i] = stage.virtualMachine(script.vmOfMemory[i]).vm();
-            }
-            int bits =
-                    (cpus + 1) * (STATE_BITS + valueBits[i]) + 2 * valueBits[i] + WRITER_BITS + ENTRY_BITS + TYPE_BITS;
+            combined += script.isCombined[i] ? 1 : 0;
+            int bits = (cpus + 1) * cellBits(i) + 2 * valueBits[i] + WRITER_BITS + ENTRY_BITS + TYPE_BITS;
             if (bits > Long.SIZE) {
                 throw new InputException(script.page.file() + ":1:1: '" + script.memory[i] + "' takes " + bits
                         + " bits of a state on " + cpus + " CPUs, expected at most 64: write fewer values to it");
             }
+        }
+        if (combined > machine.description().processors().features().combiningBuffers()) {
+            throw new InputException(script.page.file() + ":1:1: programs map " + combined
+                    + " pages of memory as WC, and a CPU has fewer buffers, so that it matters which was begun first");
         }
         if (vcpus.length * vcpuBits() > Long.SIZE) {
             throw new InputException(script.page.file() + ":1:1: " + vcpus.length + " vCPUs on " + cpus
@@ -131,8 +142,15 @@ final class LiveWorld {
         note();
     }
 
-    /** Takes note of which devices are used now. */
+    /** Takes note of which devices are used now, and of who has each page of memory. */
     private void note() {
+        for (int i = 0; i < physical.length; i++) {
+            iova[i] = stage.place(script.memory[i]).iova();
+            vmNames[i] = stage.virtualMachineOf(script.memory[i]);
+            vmOfMemory[i] = vmNames[i].isEmpty()
+                    ? null
+                    : stage.virtualMachine(vmNames[i]).vm();
+        }
         for (int program = 0; program < endpoints.length; program++) {
             used[program] = endpoints[program] != null && stage.isUsed(script.actors[program]);
         }
@@ -151,6 +169,27 @@ final class LiveWorld {
     /** Returns whether a program is a device's. */
     boolean isDevice(int program) {
         return endpoints[program] != null;
+    }
+
+    /** Returns whether the actor of a program has a page of memory now, or may reach it. */
+    boolean hasMemory(int program, int page) {
+        if (!script.isGiven[page]) {
+            return true;
+        }
+        boolean isGuests = vmOfMemory[page] != null;
+        Actor actor = script.page.actors().get(script.actors[program]);
+        return actor instanceof Actor.Host || isGuests != actor instanceof Actor.HostProcess;
+    }
+
+    /** Returns the owner for whom a program reads and writes now. */
+    Owner ownerOf(int program) {
+        return stage.ownerOf(script.actors[program]);
+    }
+
+    /** Returns whether a program is the kernel's or a process'. */
+    boolean isHosts(int program) {
+        Actor actor = script.page.actors().get(script.actors[program]);
+        return actor instanceof Actor.Host || actor instanceof Actor.HostProcess;
     }
 
     // The VMM's steps.
@@ -220,7 +259,7 @@ final class LiveWorld {
         for (int program = 0; program < endpoints.length; program++) {
             Endpoint endpoint = endpoints[program];
             for (Script.Op op : script.ops[program]) {
-                if (endpoint != null && used[program] && op.memory() >= 0) {
+                if (endpoint != null && used[program] && op.memory() >= 0 && hasMemory(program, op.memory())) {
                     answers[program * physical.length + op.memory()] = answer(endpoint, program, op.memory());
                 }
             }
@@ -253,6 +292,27 @@ final class LiveWorld {
     /** Returns whether an open device's no-snoop passes, as {@link #probe} found, and KVM does not know. */
     boolean isUnknownToKvm(long[] probed) {
         return passes(probed, program -> stage.isOpenAndTakenForCoherent(script.actors[program]));
+    }
+
+    /** Returns whether a device is open whose domain made no promise, and KVM takes its DMA for coherent. */
+    boolean isUntold() {
+        return devices().anyMatch(device -> stage.isOpenAndTakenForCoherent(device) && !stage.isEnforced(device));
+    }
+
+    /** Returns for each vCPU whether its virtual machine has a device open whose domain made no promise. */
+    boolean[] unpromised() {
+        boolean[] unpromised = new boolean[vcpus.length];
+        for (int i = 0; i < unpromised.length; i++) {
+            String vm = script.vmOfVcpu[i];
+            unpromised[i] = devices().anyMatch(device -> stage.isOpen(device, vm) && !stage.isEnforced(device));
+        }
+        return unpromised;
+    }
+
+    private Stream<String> devices() {
+        return script.page.actors().entrySet().stream()
+                .filter(actor -> actor.getValue() instanceof Actor.Device)
+                .map(Map.Entry::getKey);
     }
 
     private boolean passes(long[] probed, IntPredicate concerned) {
@@ -292,9 +352,12 @@ final class LiveWorld {
             case CLFLUSH -> vcpu.clflush(guestAddress(op.memory()));
             case BEGIN_WBINVD -> vcpu.beginWbinvd();
             case END_WBINVD -> vcpu.endWbinvd();
+            case SFENCE -> vcpu.sfence();
+            case MFENCE -> vcpu.mfence();
             case MAP_AS -> types[op.memory()] = op.type();
             case CACHING -> vcpu.setCachingOff(op.step().argument(0).equals("off"));
-            case RING, AWAIT -> {
+            case RING -> caches.drainCombining(vcpu.processor().id());
+            case AWAIT -> {
                 // Doorbells follow from the programs' counters.
             }
             default -> throw unknown(op);
@@ -334,6 +397,7 @@ final class LiveWorld {
                 ? host.cpu()
                 : actor instanceof Actor.HostProcess process ? process.cpu() : -1;
         Processor processor = processors[cpu];
+        interrupt(cpu);
         switch (op.verb()) {
             case STORE -> {
                 processor.store(physical[op.memory()], op.value(), MemoryType.WB);
@@ -347,6 +411,8 @@ final class LiveWorld {
                     each.wbinvd();
                 }
             }
+            case SFENCE -> processor.sfence();
+            case MFENCE -> processor.mfence();
             case RING, AWAIT -> {
                 // Doorbells follow from the programs' counters.
             }
@@ -364,6 +430,7 @@ final class LiveWorld {
     }
 
     private void see(Script.Op op, long value) {
+        seen = value;
         stale = value != script.values[op.memory()][last[op.memory()]];
     }
 
@@ -372,6 +439,17 @@ final class LiveWorld {
     }
 
     // Events.
+
+    /** The host takes a CPU from a guest; as {@link Stage} has it, this empties the CPU's write-combining buffers. */
+    void interrupt(int cpu) {
+        caches.drainCombining(cpu);
+    }
+
+    /** The scheduler takes a vCPU off its CPU, and puts it on one. */
+    void schedule(int vcpu, Processor target) {
+        interrupt(vcpus[vcpu].processor().id());
+        vcpus[vcpu].loadOn(target);
+    }
 
     /** Returns whether some cache holds a page's line. */
     boolean isCached(int page) {
@@ -397,8 +475,7 @@ final class LiveWorld {
             return true;
         }
         for (int i = 0; i < vcpus.length; i++) {
-            boolean loaded =
-                    vcpus[i].processor() == processors[cpu] && script.vmOfVcpu[i].equals(script.vmOfMemory[page]);
+            boolean loaded = vcpus[i].processor() == processors[cpu] && script.vmOfVcpu[i].equals(vmNames[page]);
             if (loaded && vcpus[i].mayPrefetch(guestAddress(page), types[page])) {
                 return true;
             }
@@ -428,24 +505,43 @@ final class LiveWorld {
             if (state(cpu, page) != Mesi.INVALID && caches.cachedWord(cpu, physical[page]) != memory) {
                 return true;
             }
+            if (isCombining(cpu, page) && caches.combiningWord(cpu, physical[page]) != memory) {
+                return true;
+            }
         }
         return false;
     }
 
-    /** Returns whether memory holds what was written last to every page, once modified lines are written back. */
+    private boolean isCombining(int cpu, int page) {
+        return script.isCombined[page] && cpu != SHARED_CACHE && caches.isCombining(cpu, physical[page]);
+    }
+
+    /** Returns whether memory holds what was written last to every page, once all that waits is written back. */
     boolean isWrittenBackWhole() {
         for (int page = 0; page < physical.length; page++) {
-            long value = machine.peekDram(physical[page]);
-            for (int cpu = SHARED_CACHE; cpu < cpus; cpu++) {
-                if (state(cpu, page) == Mesi.MODIFIED) {
-                    value = caches.cachedWord(cpu, physical[page]);
-                }
-            }
-            if (value != script.values[page][last[page]]) {
+            if (writtenBack(page) != script.values[page][last[page]]) {
                 return false;
             }
         }
         return true;
+    }
+
+    /** Returns what memory holds after buffers, which write modified lines back first if they look, and caches. */
+    private long writtenBack(int page) {
+        long value = machine.peekDram(physical[page]);
+        boolean lookedFor = false;
+        for (int cpu = 0; cpu < cpus; cpu++) {
+            if (isCombining(cpu, page)) {
+                value = caches.combiningWord(cpu, physical[page]);
+                lookedFor = processors[cpu].selfSnoop();
+            }
+        }
+        for (int cpu = SHARED_CACHE; cpu < cpus && !lookedFor; cpu++) {
+            if (state(cpu, page) == Mesi.MODIFIED) {
+                value = caches.cachedWord(cpu, physical[page]);
+            }
+        }
+        return value;
     }
 
     /** Returns how often WBINVD ran for the guests. */
@@ -470,7 +566,7 @@ final class LiveWorld {
         return cpu == SHARED_CACHE ? caches.sharedState(physical[page]) : caches.state(cpu, physical[page]);
     }
 
-    /** Returns a page's line in all caches and in memory, its history, entry and type. */
+    /** Returns a page's line in all caches, buffers and in memory, its history, entry and type. */
     @SuppressWarnings("EnumOrdinal") // numbers in a word that only restoreMemory reads
     long saveMemory(int page) {
         int bits = valueBits[page];
@@ -480,6 +576,12 @@ final class LiveWorld {
             int value = state == Mesi.INVALID ? 0 : script.numberOf(page, caches.cachedWord(cpu, physical[page]));
             word = word << STATE_BITS | state.ordinal();
             word = word << bits | value;
+            if (script.isCombined[page]) {
+                boolean combining = isCombining(cpu, page);
+                word = word << 1 | (combining ? 1 : 0);
+                word = word << bits
+                        | (combining ? script.numberOf(page, caches.combiningWord(cpu, physical[page])) : 0);
+            }
         }
         word = word << bits | script.numberOf(page, machine.peekDram(physical[page]));
         word = word << bits | last[page];
@@ -508,6 +610,14 @@ final class LiveWorld {
         caches.deviceWrite(physical[page], script.values[page][(int) (word & values)], false);
         word >>>= bits;
         for (int cpu = cpus - 1; cpu >= SHARED_CACHE; cpu--) {
+            if (script.isCombined[page]) {
+                long waiting = script.values[page][(int) (word & values)];
+                word >>>= bits;
+                if (cpu != SHARED_CACHE) {
+                    caches.restoreCombining(cpu, physical[page], (word & 1) != 0, waiting);
+                }
+                word >>>= 1;
+            }
             long value = script.values[page][(int) (word & values)];
             word >>>= bits;
             caches.restoreLine(cpu, physical[page], MESI[(int) word & (1 << STATE_BITS) - 1], value);
@@ -515,7 +625,7 @@ final class LiveWorld {
         }
     }
 
-    /** Returns a hash of a page's saved word without the private caches. */
+    /** Returns a hash of a page's saved word without the CPUs' caches and buffers. */
     long withoutCpus(int page, long saved, long hash) {
         int rest = cellShift(page, cpus - 1);
         long low = saved & (1L << rest) - 1;
@@ -524,13 +634,13 @@ final class LiveWorld {
         return mix(mix(hash, low), shared);
     }
 
-    /** Returns what a page's saved word has of a CPU's private cache. */
+    /** Returns what a page's saved word has of a CPU: its private cache and its write-combining buffer. */
     long cell(int page, long saved, int cpu) {
         return saved >>> cellShift(page, cpu) & (1L << cellBits(page)) - 1;
     }
 
     private int cellBits(int page) {
-        return STATE_BITS + valueBits[page];
+        return STATE_BITS + valueBits[page] + (script.isCombined[page] ? 1 + valueBits[page] : 0);
     }
 
     private int cellShift(int page, int cpu) {

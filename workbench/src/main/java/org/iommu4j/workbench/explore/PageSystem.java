@@ -11,11 +11,10 @@ import java.util.function.Supplier;
 import org.iommu4j.explorer.Property;
 import org.iommu4j.explorer.TransitionSystem;
 import org.iommu4j.host.InputException;
-import org.iommu4j.kvm.Vcpu;
-import org.iommu4j.platform.Processor;
 import org.iommu4j.workbench.page.Actor;
 import org.iommu4j.workbench.page.PageReader;
 import org.iommu4j.workbench.page.Programs;
+import org.iommu4j.workbench.page.Stage;
 import org.iommu4j.workbench.page.Step;
 import org.iommu4j.workbench.page.Verb;
 import org.jspecify.annotations.Nullable;
@@ -36,6 +35,7 @@ final class PageSystem implements TransitionSystem {
     private static final int MEMORY = 2;
     private static final int SCHEDULER_BITS = 4;
     private static final int VMM_BITS = 5;
+    private static final int FLAG_BITS = 5;
     private static final int ALL = -1;
 
     private final Script script;
@@ -73,6 +73,9 @@ final class PageSystem implements TransitionSystem {
 
     private long hostKey;
 
+    /** Whose the values in memory are; null where no leak is looked for. */
+    private final @Nullable ValueOwners owners;
+
     private final Map<Effect, Effect> effects = new HashMap<>();
 
     // The present state.
@@ -99,6 +102,8 @@ final class PageSystem implements TransitionSystem {
         final long[] initial;
         final boolean breaksPromise;
         final boolean isUnknownToKvm;
+        final boolean isUntold;
+        final boolean[] unpromised;
 
         /** Null while nobody knows. */
         @Nullable
@@ -109,6 +114,8 @@ final class PageSystem implements TransitionSystem {
             this.initial = initial;
             breaksPromise = world.breaksPromise(probed);
             isUnknownToKvm = world.isUnknownToKvm(probed);
+            isUntold = world.isUntold();
+            unpromised = world.unpromised();
         }
     }
 
@@ -154,7 +161,7 @@ final class PageSystem implements TransitionSystem {
         mayEvictTables =
                 script.tables != null && script.programs.hardware().evict().contains(script.tables);
         evictionBits = mayEvictTables ? script.worldSteps.size() + 1 : 0;
-        int bits = SCHEDULER_BITS + VMM_BITS + evictionBits + 3;
+        int bits = SCHEDULER_BITS + VMM_BITS + evictionBits + FLAG_BITS;
         for (int i = 0; i < programs; i++) {
             counterBits[i] = Integer.SIZE - Integer.numberOfLeadingZeros(script.ops[i].length);
             bits += counterBits[i];
@@ -184,6 +191,7 @@ final class PageSystem implements TransitionSystem {
         mayPreempt = named(script.vcpus, scheduler.preempt());
         mayEvict = named(script.memory, hardware.evict());
         mayPrefetch = named(script.memory, hardware.prefetch());
+        owners = never.contains(Programs.Property.LEAK) ? new ValueOwners(script) : null;
         properties = listed();
         reset();
     }
@@ -201,9 +209,14 @@ final class PageSystem implements TransitionSystem {
         for (Programs.Property property : Programs.Property.values()) {
             if (never.contains(property)) {
                 switch (property) {
-                    case STALE_READ, DIRTY_AFTER_WBINVD, UNEXPECTED_FAULT -> {
+                    case LEAK, STALE_READ, DIRTY_AFTER_WBINVD, UNEXPECTED_FAULT -> {
                         int flag = flag(property);
                         all.add(new Property(PageReader.sentence(property), () -> (flags & flag) == 0));
+                    }
+                    case WBINVD_WITHOUT_EFFECT -> {
+                        int flag = flag(property);
+                        all.add(new Property(
+                                PageReader.sentence(property), () -> (flags & flag) == 0 && !host().isUntold));
                     }
                     case LOST_WRITE ->
                         all.add(new Property(
@@ -226,6 +239,8 @@ final class PageSystem implements TransitionSystem {
             case STALE_READ -> 1;
             case DIRTY_AFTER_WBINVD -> 2;
             case UNEXPECTED_FAULT -> 4;
+            case LEAK -> 8;
+            case WBINVD_WITHOUT_EFFECT -> 16;
             case LOST_WRITE, NO_SNOOP_AFTER_ENFORCE, NO_SNOOP_UNKNOWN_TO_KVM, STUCK ->
                 throw new IllegalStateException(property + " is seen in the state itself");
         };
@@ -282,7 +297,7 @@ final class PageSystem implements TransitionSystem {
                 into[count++] = program;
             }
         }
-        if (vmmSteps < script.worldSteps.size() && !isNextRefused()) {
+        if (vmmSteps < script.worldSteps.size() && !isNextEarly() && !isNextRefused()) {
             into[count++] = programs;
         }
         if (scheduled < script.programs.scheduler().atMost()) {
@@ -320,6 +335,9 @@ final class PageSystem implements TransitionSystem {
             return false;
         }
         Script.Op op = script.ops[program][counter];
+        if (op.memory() >= 0 && !live.hasMemory(program, op.memory())) {
+            return false;
+        }
         return switch (op.verb()) {
             case AWAIT ->
                 op.other() >= 0
@@ -338,12 +356,11 @@ final class PageSystem implements TransitionSystem {
         } else if (action == programs) {
             vmmStep();
         } else if (action < preemptions()) {
-            live.vcpus[(action - moves()) / cpus].loadOn(live.processors[(action - moves()) % cpus]);
+            live.schedule((action - moves()) / cpus, live.processors[(action - moves()) % cpus]);
             scheduled++;
         } else if (action < evictions()) {
-            Vcpu vcpu = live.vcpus[action - preemptions()];
-            Processor on = vcpu.processor();
-            vcpu.loadOn(on);
+            int vcpu = action - preemptions();
+            live.schedule(vcpu, live.vcpus[vcpu].processor());
             scheduled++;
         } else if (action < prefetches()) {
             live.evict(action - evictions());
@@ -365,6 +382,10 @@ final class PageSystem implements TransitionSystem {
     /** Returns which words an action may change, a bit each. */
     private int changedBy(int action) {
         if (action < programs) {
+            if (script.combines) {
+                // What orders a CPU's stores empties its buffers, of whatever memory.
+                return ALL;
+            }
             Script.Op op = script.ops[action][counters[action]];
             return switch (op.verb()) {
                 case STORE, LOAD, CLFLUSH, MAP_AS, READ, WRITE -> 1 << CONTROL | 1 << (MEMORY + op.memory());
@@ -390,14 +411,21 @@ final class PageSystem implements TransitionSystem {
         counters[program]++;
         if (live.stale) {
             raise(Programs.Property.STALE_READ);
+            if (owners != null && owners.isOfAnother(op.memory(), live.seen, live.ownerOf(program))) {
+                raise(Programs.Property.LEAK);
+            }
         }
         if (live.refused) {
             raise(Programs.Property.UNEXPECTED_FAULT);
         }
-        if (op.verb() == Verb.BEGIN_WBINVD
-                && live.vcpus[script.vcpuOf[program]].insideExecutedWbinvd()
-                && live.isDirty(program)) {
-            raise(Programs.Property.DIRTY_AFTER_WBINVD);
+        if (op.verb() == Verb.BEGIN_WBINVD && live.isDirty(program)) {
+            int vcpu = script.vcpuOf[program];
+            if (live.vcpus[vcpu].insideExecutedWbinvd()) {
+                raise(Programs.Property.DIRTY_AFTER_WBINVD);
+            }
+            if (host().unpromised[vcpu]) {
+                raise(Programs.Property.WBINVD_WITHOUT_EFFECT);
+            }
         }
     }
 
@@ -457,6 +485,23 @@ final class PageSystem implements TransitionSystem {
         }
     }
 
+    /** Returns whether the VMM's next step gives a page that a program of the host still needs. */
+    private boolean isNextEarly() {
+        Step next = script.worldSteps.get(vmmSteps);
+        if (next.verb() != Verb.GIVE) {
+            return false;
+        }
+        for (int program = 0; program < programs; program++) {
+            for (int i = counters[program]; live.isHosts(program) && i < script.ops[program].length; i++) {
+                int page = script.ops[program][i].memory();
+                if (page >= 0 && script.memory[page].equals(next.argument(0))) {
+                    return true;
+                }
+            }
+        }
+        return false;
+    }
+
     private boolean isNextRefused() {
         Host host = host();
         Boolean refused = host.nextIsRefused;
@@ -479,6 +524,7 @@ final class PageSystem implements TransitionSystem {
 
     private void vmmStep() {
         changed = ALL;
+        live.interrupt(Stage.VMM_CPU);
         know();
         long[] state = present.clone();
         long[] before = new long[2 + script.memory.length];
@@ -565,7 +611,7 @@ final class PageSystem implements TransitionSystem {
         control = control << SCHEDULER_BITS | scheduled;
         control = control << VMM_BITS | vmmSteps;
         control = control << evictionBits | tablesEvicted;
-        return control << 3 | flags;
+        return control << FLAG_BITS | flags;
     }
 
     private void know() {
@@ -636,8 +682,8 @@ final class PageSystem implements TransitionSystem {
     public void restore(long[] from, int at) {
         know();
         long control = from[at + CONTROL];
-        flags = (int) control & 7;
-        control >>>= 3;
+        flags = (int) control & (1 << FLAG_BITS) - 1;
+        control >>>= FLAG_BITS;
         int evicted = (int) control & (1 << evictionBits) - 1;
         control >>>= evictionBits;
         int steps = (int) control & (1 << VMM_BITS) - 1;

@@ -47,8 +47,13 @@ final class Script {
 
     final String[] vmOfVcpu;
 
-    /** The virtual machine whose memory a page is, by its name; empty for none. */
-    final String[] vmOfMemory;
+    /** Whether a page of memory is given to a virtual machine at some time. */
+    final boolean[] isGiven;
+
+    /** Whether a page of memory is mapped write-combining at some time, and whether any page is. */
+    final boolean[] isCombined;
+
+    final boolean combines;
 
     /** The values that each page of memory may hold, from 0. */
     final long[][] values;
@@ -107,15 +112,16 @@ final class Script {
         vmOfVcpu = Arrays.stream(vcpus)
                 .map(name -> page.actors().get(name) instanceof Actor.Vcpu vcpu ? vcpu.vm() : "")
                 .toArray(String[]::new);
-        vmOfMemory = page.memory().values().stream()
-                .filter(each -> !each.isOfDriver())
-                .map(each -> page.actors().get(each.owner()) instanceof Actor.Vm ? each.owner() : "")
-                .toArray(String[]::new);
+        isGiven = new boolean[memory.length];
+        isCombined = new boolean[memory.length];
+        boolean anyCombined = false;
         values = new long[memory.length][];
         ops = new Op[actors.length][];
         vcpuOf = new int[actors.length];
         for (int i = 0; i < memory.length; i++) {
             values[i] = valuesOf(memory[i]);
+            Page.Memory its = page.memory().get(memory[i]);
+            isGiven[i] = its != null && its.then() != null;
         }
         for (int program = 0; program < actors.length; program++) {
             vcpuOf[program] = Arrays.asList(vcpus).indexOf(actors[program]);
@@ -129,7 +135,14 @@ final class Script {
                 }
             }
             ops[program] = compiled.toArray(new Op[0]);
+            for (Op op : ops[program]) {
+                if (op.type() == MemoryType.WC) {
+                    isCombined[op.memory()] = true;
+                    anyCombined = true;
+                }
+            }
         }
+        combines = anyCombined;
         sent = tables(true);
         awaited = tables(false);
     }
@@ -154,18 +167,8 @@ final class Script {
                 step.verb(),
                 names ? Arrays.asList(memory).indexOf(step.argument(0)) : -1,
                 writes(step) ? PageReader.value(step.argument(1)) : 0,
-                step.verb() == Verb.MAP_AS ? typeOf(step) : MemoryType.WB,
+                step.verb() == Verb.MAP_AS ? MemoryType.valueOf(step.argument(1)) : MemoryType.WB,
                 step.verb() == Verb.AWAIT ? Arrays.asList(actors).indexOf(step.argument(0)) : -1);
-    }
-
-    /** Write-combining buffers are no part of a saved state, and the other types are not tried either. */
-    private MemoryType typeOf(Step step) {
-        MemoryType type = MemoryType.valueOf(step.argument(1));
-        if (type != MemoryType.WB && type != MemoryType.UC) {
-            throw new InputException(page.file() + ":" + step.line() + ": programs map memory as " + type
-                    + ", expected WB or UC in a page that is explored");
-        }
-        return type;
     }
 
     private static boolean writes(Step step) {

@@ -27,6 +27,8 @@ public record Programs(
             Verb.STORE,
             Verb.LOAD,
             Verb.CLFLUSH,
+            Verb.SFENCE,
+            Verb.MFENCE,
             Verb.WBINVD,
             Verb.WBINVD_EVERYWHERE,
             Verb.MAP_AS,
@@ -40,7 +42,10 @@ public record Programs(
             Verb.MAP,
             Verb.JOIN);
 
-    /** What the VMM may do at any time: nothing that takes a virtual machine or memory away, or gives it. */
+    /**
+     * What the VMM may do at any time: nothing that takes a virtual machine or memory away. A process' page is given
+     * when the host has done with it: no program of a process or of the kernel has a step left that names it.
+     */
     static final Set<Verb> OF_VMM = Set.of(
             Verb.BIND,
             Verb.HOT_ADD,
@@ -54,6 +59,8 @@ public record Programs(
             Verb.CLOSE,
             Verb.KVM_ADD,
             Verb.KVM_DEL,
+            Verb.QUIRK_OFF,
+            Verb.GIVE,
             Verb.RUN);
 
     /** Copies what can change; the map keeps its order. */
@@ -111,6 +118,11 @@ public record Programs(
 
     /** What must not be. */
     public enum Property {
+        /**
+         * A load, or a read by DMA, sees another value than the one that was written last, and it is one that another
+         * owner wrote: a virtual machine, a process, the host. Zeros are nobody's.
+         */
+        LEAK,
         /** A load, or a read by DMA, sees another value than the one that was written last. */
         STALE_READ,
         /** After all caches are written back, at the end, memory holds another value than the one written last. */
@@ -120,6 +132,11 @@ public record Programs(
          * last to write the line.
          */
         DIRTY_AFTER_WBINVD,
+        /**
+         * A device is open whose domain did not promise to block no-snoop, and KVM takes the DMA of its virtual machine
+         * for coherent; or a WBINVD of that machine, ignored or not, leaves a line dirty that its vCPU wrote last.
+         */
+        WBINVD_WITHOUT_EFFECT,
         /** A device's request with no-snoop goes past the caches, and its domain had promised to block that. */
         NO_SNOOP_AFTER_ENFORCE,
         /**

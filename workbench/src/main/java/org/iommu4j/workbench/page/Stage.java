@@ -52,7 +52,7 @@ public final class Stage {
     private static final String VMM = "vmm";
 
     /** The CPU on which the VMM runs. */
-    private static final int VMM_CPU = 0;
+    public static final int VMM_CPU = 0;
 
     /** Where processes have their pages. */
     private static final long PROCESS_ADDRESS = 0x5500_0000_0000L;
@@ -423,6 +423,7 @@ public final class Stage {
      * @throws IommuException when the system refuses
      */
     public void act(Step step) {
+        interrupt(cpuOfHost(step));
         switch (step.verb()) {
             case STORE -> store(step);
             case LOAD -> load(step);
@@ -550,8 +551,14 @@ public final class Stage {
                                 && vcpu.vm().equals(step.argument(0)));
             }
             case RUN -> vcpu(step.argument(0)).enter();
-            case MOVE -> vcpu(step.argument(0)).moveTo(scenario.processors().get(cpu(step.argument(1))));
-            case PREEMPT -> vcpu(step.argument(0)).preempt();
+            case MOVE -> {
+                interrupt(vcpu(step.argument(0)).cpu());
+                vcpu(step.argument(0)).moveTo(scenario.processors().get(cpu(step.argument(1))));
+            }
+            case PREEMPT -> {
+                interrupt(vcpu(step.argument(0)).cpu());
+                vcpu(step.argument(0)).preempt();
+            }
             case EVICT -> {
                 Memory memory = page.memory().get(step.argument(0));
                 if (memory != null && memory.isOfDriver()) {
@@ -580,6 +587,18 @@ public final class Stage {
                     evict(line);
                 }
             }
+        }
+    }
+
+    /**
+     * The host takes a CPU from a guest, by an interrupt, which empties the CPU's write-combining buffers: the way back
+     * from it serializes. Source: Intel SDM volume 3, sections 9.3 and 12.3.1; AMD64 APM volume 2, section 7.4.1.
+     *
+     * @param cpu the CPU, -1 for none
+     */
+    private void interrupt(int cpu) {
+        if (cpu >= 0) {
+            machine.caches().ifPresent(caches -> caches.drainCombining(cpu));
         }
     }
 
@@ -617,6 +636,31 @@ public final class Stage {
     /** Returns where a page of memory is. */
     public Place place(String memory) {
         return present(places, memory);
+    }
+
+    /** Returns the virtual machine that has a page of memory now, by its name; empty while it has none. */
+    public String virtualMachineOf(String memory) {
+        Memory its = present(page.memory(), memory);
+        if (page.actors().get(its.owner()) instanceof Actor.Vm) {
+            return its.owner();
+        }
+        String then = its.then();
+        return then == null || place(memory).iova() == 0 ? "" : then;
+    }
+
+    /** Returns the owner of what an actor writes now. */
+    public Owner ownerOf(String actor) {
+        Actor its = page.actors().get(actor);
+        if (its instanceof Actor.HostProcess process) {
+            return new Owner(process.owner(), false);
+        }
+        String vm = its instanceof Actor.Vcpu vcpu ? vcpu.vm() : users.get(actor);
+        return vm == null ? Owner.HOST : Owner.guest(vm);
+    }
+
+    /** Returns whether a virtual machine has a device open now. */
+    public boolean isOpen(String device, String vm) {
+        return opened.contains(device) && vm.equals(users.get(device));
     }
 
     /** Returns whether a virtual machine has a device open, and KVM takes the DMA of that machine for coherent. */
@@ -742,16 +786,23 @@ public final class Stage {
     }
 
     private Processor processor(Step step) {
-        Actor actor = page.actors().get(step.actor());
-        int cpu = actor instanceof Actor.Host host
-                ? host.cpu()
-                : actor instanceof Actor.HostProcess process
-                        ? process.cpu()
-                        : step.actor().equals(VMM) ? VMM_CPU : -1;
+        int cpu = cpuOfHost(step);
         if (cpu < 0) {
             throw new IllegalArgumentException("'" + step.actor() + "' is not there any more");
         }
         return scenario.processors().get(cpu);
+    }
+
+    /** Returns the CPU on which the host does a step, -1 where none of its CPUs does. */
+    private int cpuOfHost(Step step) {
+        Actor actor = page.actors().get(step.actor());
+        if (actor instanceof Actor.Host host) {
+            return host.cpu();
+        }
+        if (actor instanceof Actor.HostProcess process) {
+            return process.cpu();
+        }
+        return step.actor().equals(VMM) ? VMM_CPU : -1;
     }
 
     private void asActor(Step step, Runnable action) {

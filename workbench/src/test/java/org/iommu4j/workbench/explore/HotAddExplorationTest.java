@@ -2,12 +2,15 @@
 package org.iommu4j.workbench.explore;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import org.iommu4j.sim.verdict.Blame;
 import org.iommu4j.sim.verdict.Verdict;
+import org.iommu4j.workbench.scenario.NotApplicableException;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** A device comes while its virtual machine runs. */
@@ -53,5 +56,48 @@ class HotAddExplorationTest {
         assertThat(outcome.verdict()).isEqualTo(Verdict.CORRUPTED);
         assertThat(outcome.blame()).isEqualTo(Blame.HOST);
         stored.fixed("flushesOnRegistration").assertClean();
+    }
+
+    /** Entries go when a device comes only while the quirk about the guest's PAT is on. */
+    @ParameterizedTest
+    @ValueSource(strings = {"6.12.78", "6.16", "7.3"})
+    void entriesThatStayWhenTheQuirkIsTurnedOffAreFoundAndACorrectionClosesIt(String release) {
+        Explored switched = Explored.example("quirk-switched", "intel-nosc", release);
+        Outcome outcome = switched.assertFound("stale read", 10);
+        assertThat(outcome.verdict()).isEqualTo(Verdict.CORRUPTED);
+        assertThat(outcome.blame()).isEqualTo(Blame.HOST);
+        switched.fixed("dropsEntriesOnQuirkChange").assertClean();
+    }
+
+    /** Of all corrections this one alone is missing. */
+    @Test
+    void noOtherCorrectionHelpsAgainstAQuirkThatIsTurnedOffLate() {
+        Explored.example("quirk-switched", "intel-nosc", "7.3")
+                .fixed(
+                        "maskKeepsOwnCpu",
+                        "maskEmptiedWhilePinned",
+                        "maskFollowsEveryLoad",
+                        "flushesOnRegistration",
+                        "wbinvdReachesAllCpus")
+                .assertFound("stale read", 10);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"intel-sc", "intel-mixed-fs"})
+    void aQuirkThatIsTurnedOffLateIsNoMatterWhereNoSnoopIsBlocked(String machine) {
+        Explored.example("quirk-switched", machine, "7.3").assertClean();
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "intel-nosc, 6.15, KVM of Linux 6.15 has no quirk IGNORE_GUEST_PAT",
+        "intel-no-self-snoop, 7.3, KVM of Linux 7.3 has no quirk IGNORE_GUEST_PAT to turn off without self-snoop",
+        "amd, 7.3, KVM of Linux 7.3 has no quirk IGNORE_GUEST_PAT with SVM"
+    })
+    void aPageThatTurnsAQuirkOffDoesNotApplyWhereThereIsNone(String machine, String release, String message) {
+        Explored switched = Explored.example("quirk-switched", machine, release);
+        assertThatThrownBy(switched::report)
+                .isInstanceOf(NotApplicableException.class)
+                .hasMessage(message);
     }
 }
