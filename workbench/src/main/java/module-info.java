@@ -11,6 +11,7 @@ module org.iommu4j.workbench {
     requires transitive org.iommu4j.audit;
     requires transitive org.iommu4j.core;
     requires transitive org.iommu4j.explorer;
+    requires org.iommu4j.intel;
     requires transitive org.iommu4j.kvm;
     requires transitive org.iommu4j.sim;
     requires transitive org.iommu4j.vfio;
@@ -26,6 +27,7 @@ module org.iommu4j.workbench {
     exports org.iommu4j.workbench.page;
     exports org.iommu4j.workbench.report;
     exports org.iommu4j.workbench.scenario;
+    exports org.iommu4j.workbench.vmm;
 
     opens org.iommu4j.workbench to
             com.google.guice,

@@ -117,7 +117,8 @@ class ArchitectureTest {
         "org.iommu4j.sim.amdvi, 10",
         "org.iommu4j.sim.machine, 8",
         "org.iommu4j.workbench, 8",
-        "org.iommu4j.workbench.scenario, 12"
+        "org.iommu4j.workbench.scenario, 12",
+        "org.iommu4j.workbench.vmm, 1"
     })
     void theRulesSeeTheClassesOf(String packageName, int atLeast) {
         assertThat(CLASSES.stream().filter(type -> type.getPackageName().equals(packageName)))
@@ -351,10 +352,27 @@ class ArchitectureTest {
     void nothingOutsideAVendorsModuleKnowsItsClasses() {
         noClasses()
                 .that()
-                .resideOutsideOfPackages("org.iommu4j.intel..", "org.iommu4j.amd..", "org.iommu4j.riscv..")
+                .resideOutsideOfPackages(
+                        "org.iommu4j.intel..", "org.iommu4j.amd..", "org.iommu4j.riscv..", "org.iommu4j.workbench.vmm")
                 .should()
                 .dependOnClassesThat()
                 .resideInAnyPackage("org.iommu4j.intel..", "org.iommu4j.amd..", "org.iommu4j.riscv..")
+                .check(CLASSES);
+    }
+
+    /** A VMM knows the IOMMU that it shows its guest. The words for its driver in the host are all that this needs. */
+    @Test
+    void theVmmOfAPageKnowsOnlyRecordsOfWhatGuestsSay() {
+        noClasses()
+                .that()
+                .resideInAPackage("org.iommu4j.workbench.vmm")
+                .should()
+                .dependOnClassesThat(DescribedPredicate.describe(
+                        "are a vendor's, but for its package nesting",
+                        type -> List.of("intel", "amd", "riscv").stream()
+                                        .anyMatch(
+                                                vendor -> type.getPackageName().startsWith("org.iommu4j." + vendor))
+                                && !type.getPackageName().endsWith(".nesting")))
                 .check(CLASSES);
     }
 

@@ -88,8 +88,12 @@ class CaseSchemaTest {
             """;
 
     /** Pages that have among them every kind of actor and of key. */
-    private static final List<String> SAMPLES =
-            List.of("late-attach.yaml", "stale-host-data.yaml", "mixed-group.yaml", "handed-on-hwpt.yaml");
+    private static final List<String> SAMPLES = List.of(
+            "late-attach.yaml",
+            "stale-host-data.yaml",
+            "mixed-group.yaml",
+            "handed-on-hwpt.yaml",
+            "virtual-snoop-control.yaml");
 
     private final JsonNode schema = JSON.readTree(Checkout.root().resolve("docs/case.schema.json"));
 

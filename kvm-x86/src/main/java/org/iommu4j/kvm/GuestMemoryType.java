@@ -2,6 +2,7 @@
 package org.iommu4j.kvm;
 
 import java.util.Objects;
+import org.iommu4j.platform.MemoryType;
 
 /**
  * The memory type that KVM sets for a guest page in the second-stage table.
@@ -11,32 +12,33 @@ import java.util.Objects;
  */
 public enum GuestMemoryType {
     /** Write-back, and the guest's PAT is ignored. */
-    WB_IPAT("WB+IPAT", X86MemoryType.WB, true),
+    WB_IPAT("WB+IPAT", MemoryType.WB, true),
     /** Write-back, combined with the guest's PAT. */
-    WB("WB", X86MemoryType.WB, false),
+    WB("WB", MemoryType.WB, false),
     /** Write-through, combined with the guest's PAT. */
-    WT("WT", X86MemoryType.WT, false),
+    WT("WT", MemoryType.WT, false),
     /** Write-protected, combined with the guest's PAT. */
-    WP("WP", X86MemoryType.WP, false),
+    WP("WP", MemoryType.WP, false),
     /** Write-combining, combined with the guest's PAT. */
-    WC("WC", X86MemoryType.WC, false),
+    WC("WC", MemoryType.WC, false),
     /** Uncacheable, combined with the guest's PAT: device memory. */
-    UC("UC", X86MemoryType.UC, false),
+    UC("UC", MemoryType.UC, false),
     /** Uncacheable, and the guest's PAT is ignored. */
-    UC_IPAT("UC+IPAT", X86MemoryType.UC, true),
+    UC_IPAT("UC+IPAT", MemoryType.UC, true),
     /**
      * No type in the table (SVM): the guest's PAT is combined with the host's MTRR, which states write-back for RAM.
-     * The host's PAT takes no part: an entry selects its first type, write-back.
+     * The host's PAT takes no part: an entry selects its first type, write-back. Write-combining is then what AMD calls
+     * WC+, which looks into all caches; here that is {@link org.iommu4j.platform.Processor#selfSnoop}.
      */
-    GUEST_PAT("GUEST_PAT", X86MemoryType.WB, false),
+    GUEST_PAT("GUEST_PAT", MemoryType.WB, false),
     /** As {@link #GUEST_PAT}, for device memory: the host's MTRR states uncacheable. */
-    GUEST_PAT_DEVICE("GUEST_PAT+UC", X86MemoryType.UC, false);
+    GUEST_PAT_DEVICE("GUEST_PAT+UC", MemoryType.UC, false);
 
     private final String text;
-    private final X86MemoryType type;
+    private final MemoryType type;
     private final boolean ignoresGuestPat;
 
-    GuestMemoryType(String text, X86MemoryType type, boolean ignoresGuestPat) {
+    GuestMemoryType(String text, MemoryType type, boolean ignoresGuestPat) {
         this.text = text;
         this.type = type;
         this.ignoresGuestPat = ignoresGuestPat;
@@ -47,7 +49,7 @@ public enum GuestMemoryType {
      *
      * @throws IllegalArgumentException when the type is UC-
      */
-    static GuestMemoryType of(X86MemoryType type) {
+    static GuestMemoryType of(MemoryType type) {
         return switch (type) {
             case UC -> UC;
             case WC -> WC;
@@ -68,9 +70,9 @@ public enum GuestMemoryType {
      *
      * @return never UC-
      */
-    public X86MemoryType effective(X86MemoryType guestPat) {
+    public MemoryType effective(MemoryType guestPat) {
         Objects.requireNonNull(guestPat, "guestPat");
-        return ignoresGuestPat ? type : type.combinedWith(guestPat);
+        return ignoresGuestPat ? type : MtrrTypes.combined(type, guestPat);
     }
 
     /** Returns the name as reports print it, for example {@code WB+IPAT}. */

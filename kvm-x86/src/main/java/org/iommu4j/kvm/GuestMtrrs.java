@@ -6,6 +6,7 @@ import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
+import org.iommu4j.platform.MemoryType;
 
 /**
  * A guest's MTRRs: types of ranges of guest physical memory, the same on all its vCPUs as firmware sets them.
@@ -21,12 +22,12 @@ import java.util.Objects;
  * @param defaultType the type of memory in no range
  * @param ranges the variable ranges
  */
-public record GuestMtrrs(X86MemoryType defaultType, List<Range> ranges) {
+public record GuestMtrrs(MemoryType defaultType, List<Range> ranges) {
     /** The most variable ranges that KVM has for a guest. Source: {@code KVM_NR_VAR_MTRR}. */
     public static final int MAX_RANGES = 8;
 
     /** All memory is write-back. */
-    public static final GuestMtrrs WRITE_BACK = new GuestMtrrs(X86MemoryType.WB, List.of());
+    public static final GuestMtrrs WRITE_BACK = new GuestMtrrs(MemoryType.WB, List.of());
 
     private static final long PAGE_SIZE = 4096;
 
@@ -37,7 +38,7 @@ public record GuestMtrrs(X86MemoryType defaultType, List<Range> ranges) {
      * @param size bytes, a power of two from 4096 on
      * @param type its type
      */
-    public record Range(long base, long size, X86MemoryType type) {
+    public record Range(long base, long size, MemoryType type) {
         /**
          * Checks the values.
          *
@@ -58,7 +59,7 @@ public record GuestMtrrs(X86MemoryType defaultType, List<Range> ranges) {
 
         /** As the base register has it: the type is in its low bits. */
         private long baseRegister() {
-            return base | type.encoding();
+            return base | MtrrTypes.encoding(type);
         }
     }
 
@@ -78,34 +79,34 @@ public record GuestMtrrs(X86MemoryType defaultType, List<Range> ranges) {
         ranges = List.copyOf(lastFirst);
     }
 
-    private static void checkType(X86MemoryType type) {
+    private static void checkType(MemoryType type) {
         Objects.requireNonNull(type, "type");
-        if (!type.isOfMtrr()) {
-            throw new IllegalArgumentException("no MTRR has the type " + type);
+        if (!MtrrTypes.has(type)) {
+            throw new IllegalArgumentException("no MTRR has the type UC-");
         }
     }
 
     /** Returns the type of a page, by an address in it. */
-    public X86MemoryType typeOf(long guestAddress) {
-        X86MemoryType found = null;
+    public MemoryType typeOf(long guestAddress) {
+        MemoryType found = null;
         for (Range range : ranges) {
             if (!range.has(guestAddress) || range.type() == found) {
                 continue;
             }
             if (found == null) {
                 found = range.type();
-            } else if (range.type() == X86MemoryType.UC) {
-                return X86MemoryType.UC;
+            } else if (range.type() == MemoryType.UC) {
+                return MemoryType.UC;
             } else if (cached(found) && cached(range.type())) {
-                found = X86MemoryType.WT;
+                found = MemoryType.WT;
             } else {
-                return X86MemoryType.WB;
+                return MemoryType.WB;
             }
         }
         return found == null ? defaultType : found;
     }
 
-    private static boolean cached(X86MemoryType type) {
-        return type == X86MemoryType.WT || type == X86MemoryType.WB;
+    private static boolean cached(MemoryType type) {
+        return type == MemoryType.WT || type == MemoryType.WB;
     }
 }

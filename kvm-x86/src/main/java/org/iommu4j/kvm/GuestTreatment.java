@@ -4,6 +4,7 @@ package org.iommu4j.kvm;
 import java.util.Objects;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.platform.MemoryType;
 
 /**
  * How KVM treats a guest's cache settings and flushes. For callers that ask before a virtual machine exists. Quirks
@@ -38,8 +39,7 @@ public record GuestTreatment(boolean wbinvdExecuted, GuestMemoryType memoryType,
         KvmRules rules = KvmRules.of(release);
         return new GuestTreatment(
                 noncoherentDma,
-                rules.guestMemoryType(
-                        virtualization, KvmOptions.DEFAULT, false, noncoherentDma, false, X86MemoryType.WB),
+                rules.guestMemoryType(virtualization, KvmOptions.DEFAULT, false, noncoherentDma, false, MemoryType.WB),
                 rules.dropsEntriesWhenMtrrsChange(virtualization, noncoherentDma));
     }
 }

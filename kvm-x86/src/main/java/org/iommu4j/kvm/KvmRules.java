@@ -10,6 +10,7 @@ import java.util.List;
 import org.iommu4j.DecisionSource;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.platform.MemoryType;
 import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.release.RuleRecords;
 
@@ -224,7 +225,7 @@ record KvmRules(
             boolean deviceMemory,
             boolean noncoherentDma,
             boolean cachingOff,
-            X86MemoryType mtrr) {
+            MemoryType mtrr) {
         return switch (typeBy(virtualization, deviceMemory, noncoherentDma, cachingOff)) {
             case NO_TYPES -> deviceMemory ? GuestMemoryType.GUEST_PAT_DEVICE : GuestMemoryType.GUEST_PAT;
             case DEVICE_MEMORY -> GuestMemoryType.UC;

@@ -111,7 +111,7 @@ public final class Vcpu {
         Objects.requireNonNull(guestPat, "guestPat");
         checkInGuest();
         long physicalAddress = machine.translate(guestAddress);
-        return processor.load(physicalAddress, onPlatform(guestAddress, guestPat));
+        return processor.load(physicalAddress, effectiveType(guestAddress, guestPat));
     }
 
     /** Stores a word to RAM, write-back as guests map it. See {@link #store(long, long, MemoryType)}. */
@@ -129,7 +129,7 @@ public final class Vcpu {
         Objects.requireNonNull(guestPat, "guestPat");
         checkInGuest();
         long physicalAddress = machine.translate(guestAddress);
-        processor.store(physicalAddress, value, onPlatform(guestAddress, guestPat));
+        processor.store(physicalAddress, value, effectiveType(guestAddress, guestPat));
     }
 
     /**
@@ -152,14 +152,10 @@ public final class Vcpu {
      * @return never UC-
      * @throws IommuException EFAULT when there is no memory
      */
-    public X86MemoryType effectiveType(long guestAddress, X86MemoryType guestPat) {
+    public MemoryType effectiveType(long guestAddress, MemoryType guestPat) {
         Objects.requireNonNull(guestPat, "guestPat");
         GuestMemoryType entry = memoryTypeOf(guestAddress);
-        return cachingOff && machine.cachingOffReachesHardware() ? X86MemoryType.UC : entry.effective(guestPat);
-    }
-
-    private MemoryType onPlatform(long guestAddress, MemoryType guestPat) {
-        return effectiveType(guestAddress, X86MemoryType.of(guestPat)).onPlatform();
+        return cachingOff && machine.cachingOffReachesHardware() ? MemoryType.UC : entry.effective(guestPat);
     }
 
     /**
@@ -322,7 +318,7 @@ public final class Vcpu {
         Objects.requireNonNull(guestPat, "guestPat");
         return step == Step.GUEST
                 && machine.entryCode(guestAddress) != 0
-                && onPlatform(guestAddress, guestPat) == MemoryType.WB;
+                && effectiveType(guestAddress, guestPat) == MemoryType.WB;
     }
 
     /** Returns whether it is between the two steps of a WBINVD that was not a no-op. */

@@ -10,6 +10,7 @@ import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.ProcessMemory;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.release.ReleaseRule;
@@ -282,7 +283,7 @@ public final class VirtualMachine implements AutoCloseable {
      *
      * @throws IllegalArgumentException when the type is UC-
      */
-    public void setGuestMtrrs(X86MemoryType type) {
+    public void setGuestMtrrs(MemoryType type) {
         setGuestMtrrs(new GuestMtrrs(type, List.of()));
     }
 
@@ -333,7 +334,7 @@ public final class VirtualMachine implements AutoCloseable {
         return freshType(mtrrs.typeOf(guestAddress), false, cachingOff);
     }
 
-    private GuestMemoryType freshType(X86MemoryType mtrr, boolean deviceMemory, boolean cachingOff) {
+    private GuestMemoryType freshType(MemoryType mtrr, boolean deviceMemory, boolean cachingOff) {
         return rules.guestMemoryType(virtualization, options, deviceMemory, noncoherentDma(), cachingOff, mtrr);
     }
 

@@ -4,8 +4,7 @@
  * A virtual machine on x86: KVM keeps its memory coherent, or lets the guest do so.
  *
  * <p>Read in this order: {@link org.iommu4j.kvm.VirtualMachine}, {@link org.iommu4j.kvm.KvmVfioDevice},
- * {@link org.iommu4j.kvm.Vcpu}, {@link org.iommu4j.kvm.GuestMemoryType}, {@link org.iommu4j.kvm.X86MemoryType}, {@link
- * org.iommu4j.kvm.GuestMtrrs}.
+ * {@link org.iommu4j.kvm.Vcpu}, {@link org.iommu4j.kvm.GuestMemoryType}, {@link org.iommu4j.kvm.GuestMtrrs}.
  *
  * <p>The question decided here: can a device of this guest write memory past the CPU caches? It can if a file that the
  * VMM added to the kvm-vfio device does not exclude it. Then the guest's WBINVD is executed and its PAT is honoured.
@@ -16,5 +15,11 @@
  * the memory types of guest pages. Not modelled: page tables of the second stage (a guest's access is translated slot
  * by slot; only the type of its entry exists), dirty logging, MMIO emulation, MTRRs that differ between vCPUs, nested
  * guests, TDX and SEV.
+ *
+ * <p>On SVM the guest's PAT type is combined with the host's before the MTRR's. KVM leaves the host's write-back. The
+ * table (AMD APM volume 2, section 15.25.8) is no witness here: no text of it was at hand, and three of its cells
+ * are known from others. Guest WC on host WB is WC+, which looks into the caches of all CPUs (KVM's maintainers, when
+ * the guest's PAT became honoured on VMX); with an MTRR of WB, WT or WP it stays WC+; guest UC- with an MTRR of WC is
+ * uncacheable (SimpleSvm, on its nested page tables). The last one does not arise: RAM of the host is write-back.
  */
 package org.iommu4j.kvm;

@@ -11,6 +11,7 @@ import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.release.RuleRecords;
 import org.iommu4j.vfio.VfioDevice;
@@ -279,25 +280,25 @@ class KvmReleaseTest {
     void theGuestsMtrrsMatterUntil610WhileDmaIsNoncoherent(String release, String type) {
         VirtualMachine machine = machine(release);
         Vcpu vcpu = vcpu(machine);
-        machine.setGuestMtrrs(X86MemoryType.UC);
+        machine.setGuestMtrrs(MemoryType.UC);
         assertThat(vcpu.memoryTypeOf(TOUCHED)).as("coherent").isEqualTo(GuestMemoryType.WB_IPAT);
 
         machine.createVfioDevice().addFile(NOT_COHERENT);
         assertThat(vcpu.memoryTypeOf(UNTOUCHED)).as("not coherent").hasToString(type);
 
-        machine.setGuestMtrrs(X86MemoryType.WB);
+        machine.setGuestMtrrs(MemoryType.WB);
         assertThat(vcpu.memoryTypeOf(UNTOUCHED)).as("changed").isEqualTo(GuestMemoryType.WB);
     }
 
     @ParameterizedTest
     @CsvSource({"WT", "WP", "WC", "UC", "WB"})
-    void anMtrrsTypeIsTheEntrysAsItIs(X86MemoryType type) {
+    void anMtrrsTypeIsTheEntrysAsItIs(MemoryType type) {
         VirtualMachine machine = machine("6.6");
         machine.createVfioDevice().addFile(NOT_COHERENT);
         machine.setGuestMtrrs(type);
 
         assertThat(vcpu(machine).memoryTypeOf(TOUCHED)).hasToString(type.toString());
-        assertThat(vcpu(machine).effectiveType(TOUCHED, X86MemoryType.WB)).isEqualTo(type);
+        assertThat(vcpu(machine).effectiveType(TOUCHED, MemoryType.WB)).isEqualTo(type);
     }
 
     @Test
@@ -305,7 +306,7 @@ class KvmReleaseTest {
         VirtualMachine machine = machine("6.6");
         machine.createVfioDevice().addFile(NOT_COHERENT);
         machine.setGuestMtrrs(
-                new GuestMtrrs(X86MemoryType.WB, List.of(new GuestMtrrs.Range(UNTOUCHED, 4096, X86MemoryType.WC))));
+                new GuestMtrrs(MemoryType.WB, List.of(new GuestMtrrs.Range(UNTOUCHED, 4096, MemoryType.WC))));
         Vcpu vcpu = vcpu(machine);
 
         assertThat(vcpu.memoryTypeOf(TOUCHED)).isEqualTo(GuestMemoryType.WB);
@@ -318,13 +319,13 @@ class KvmReleaseTest {
     void aQuirkThatIsTurnedOffLateLeavesEntriesThatIgnoreTheGuestsPat(String release) {
         VirtualMachine machine = machine(release);
         Vcpu vcpu = vcpu(machine);
-        assertThat(vcpu.effectiveType(TOUCHED, X86MemoryType.UC)).isEqualTo(X86MemoryType.WB);
+        assertThat(vcpu.effectiveType(TOUCHED, MemoryType.UC)).isEqualTo(MemoryType.WB);
 
         machine.disableQuirk(KvmQuirk.IGNORE_GUEST_PAT);
         machine.createVfioDevice().addFile(NOT_COHERENT);
 
-        assertThat(vcpu.effectiveType(TOUCHED, X86MemoryType.UC)).isEqualTo(X86MemoryType.WB);
-        assertThat(vcpu.effectiveType(UNTOUCHED, X86MemoryType.UC)).isEqualTo(X86MemoryType.UC);
+        assertThat(vcpu.effectiveType(TOUCHED, MemoryType.UC)).isEqualTo(MemoryType.WB);
+        assertThat(vcpu.effectiveType(UNTOUCHED, MemoryType.UC)).isEqualTo(MemoryType.UC);
     }
 
     @ParameterizedTest
@@ -352,10 +353,10 @@ class KvmReleaseTest {
         assertThatThrownBy(() -> machine.disableQuirk(KvmQuirk.IGNORE_GUEST_PAT))
                 .isInstanceOfSatisfying(
                         IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.EINVAL));
-        assertThat(vcpu.effectiveType(TOUCHED, X86MemoryType.UC)).isEqualTo(X86MemoryType.WB);
+        assertThat(vcpu.effectiveType(TOUCHED, MemoryType.UC)).isEqualTo(MemoryType.WB);
 
         machine.createVfioDevice().addFile(NOT_COHERENT);
-        assertThat(vcpu.effectiveType(TOUCHED, X86MemoryType.UC)).isEqualTo(X86MemoryType.UC);
+        assertThat(vcpu.effectiveType(TOUCHED, MemoryType.UC)).isEqualTo(MemoryType.UC);
     }
 
     @ParameterizedTest
@@ -365,10 +366,10 @@ class KvmReleaseTest {
                 machine(release, HardwareVirtualization.SVM, KvmOptions.DEFAULT.withCacheDisableIgnored(quirk));
         Vcpu vcpu = vcpu(machine);
         vcpu.setCachingOff(true);
-        assertThat(vcpu.effectiveType(TOUCHED, X86MemoryType.WB)).hasToString(type);
+        assertThat(vcpu.effectiveType(TOUCHED, MemoryType.WB)).hasToString(type);
 
         vcpu.setCachingOff(false);
-        assertThat(vcpu.effectiveType(TOUCHED, X86MemoryType.WB)).isEqualTo(X86MemoryType.WB);
+        assertThat(vcpu.effectiveType(TOUCHED, MemoryType.WB)).isEqualTo(MemoryType.WB);
     }
 
     @ParameterizedTest
@@ -378,7 +379,7 @@ class KvmReleaseTest {
                 release,
                 HardwareVirtualization.SVM,
                 KvmOptions.DEFAULT.withCacheDisableIgnored(false).withIgnoreGuestPat(false));
-        machine.setGuestMtrrs(X86MemoryType.UC);
+        machine.setGuestMtrrs(MemoryType.UC);
         machine.createVfioDevice().addFile(NOT_COHERENT);
         Vcpu vcpu = vcpu(machine);
         vcpu.setCachingOff(true);

@@ -60,6 +60,9 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
     /** The bit of CAP for caching mode: entries that are not present may be cached. */
     public static final long CAP_CM = 1L << 7;
 
+    /** The bits of ECAP for nested translation: a second stage in scalable mode, and NEST. */
+    private static final long ECAP_NESTED = ECAP_FIRST_STAGE | 1L << 46 | 1L << 26;
+
     private static final long FIRST_REGISTER_BASE = 0xfed90000L;
     private static final long SECOND_REGISTER_BASE = 0xfed91000L;
     private static final int HOST_ADDRESS_WIDTH = 46;
@@ -92,6 +95,7 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
                         "intel-mixed-fs",
                         ECAP_SNOOP_CONTROL | ECAP_FIRST_STAGE,
                         ECAP_NO_SNOOP_CONTROL | ECAP_FIRST_STAGE),
+                mixedMachine("intel-nest", ECAP_SNOOP_CONTROL | ECAP_NESTED, ECAP_NO_SNOOP_CONTROL | ECAP_NESTED),
                 mixedMachine("intel-mixed-walks", ECAP_NO_SNOOP_CONTROL, ECAP_NO_SNOOP_CONTROL & ~ECAP_C),
                 mixedGroupMachine());
     }

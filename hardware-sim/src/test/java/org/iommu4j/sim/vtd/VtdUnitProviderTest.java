@@ -125,6 +125,7 @@ class VtdUnitProviderTest {
                         "intel-no-self-snoop",
                         "intel-mixed",
                         "intel-mixed-fs",
+                        "intel-nest",
                         "intel-mixed-walks",
                         "intel-mixed-group");
         assertThat(provider.machines())
@@ -136,6 +137,7 @@ class VtdUnitProviderTest {
                         "[dmar0 SC]",
                         "[dmar0 no SC]",
                         "[dmar0 no SC]",
+                        "[dmar0 no SC, dmar1 SC]",
                         "[dmar0 no SC, dmar1 SC]",
                         "[dmar0 no SC, dmar1 SC]",
                         "[dmar0 no SC, dmar1 no SC]",

@@ -25,7 +25,6 @@ import org.iommu4j.kvm.KvmOptions;
 import org.iommu4j.kvm.KvmVfioDevice;
 import org.iommu4j.kvm.Vcpu;
 import org.iommu4j.kvm.VirtualMachine;
-import org.iommu4j.kvm.X86MemoryType;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.release.ReleaseRule;
@@ -453,7 +452,7 @@ class CasesOfRulesTest {
         vcpu.setCachingOff(true);
         scenario.note("caching off " + vcpu.memoryTypeOf(0));
         vcpu.setCachingOff(false);
-        vm.setGuestMtrrs(X86MemoryType.UC);
+        vm.setGuestMtrrs(MemoryType.UC);
         scenario.note("guest's MTRRs " + vm.guestMemoryType());
     }
 }

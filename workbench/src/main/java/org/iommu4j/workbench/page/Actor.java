@@ -3,6 +3,7 @@ package org.iommu4j.workbench.page;
 
 import java.util.Map;
 import org.iommu4j.workbench.scenario.AssignedBy;
+import org.iommu4j.workbench.scenario.GuestIommu;
 import org.jspecify.annotations.Nullable;
 
 /** One that acts in a page, by its name there. The VMM, the scheduler and the hardware are always there. */
@@ -138,8 +139,9 @@ public sealed interface Actor {
      * A virtual machine.
      *
      * @param by how its devices are assigned
+     * @param iommu what the IOMMU that its VMM shows it offers, null where it is shown none
      */
-    record Vm(AssignedBy by) implements Actor {
+    record Vm(AssignedBy by, @Nullable GuestIommu iommu) implements Actor {
         @Override
         public Kind kind() {
             return Kind.VM;

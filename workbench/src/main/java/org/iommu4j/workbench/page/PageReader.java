@@ -23,6 +23,7 @@ import org.iommu4j.sim.verdict.Verdict;
 import org.iommu4j.workbench.page.Actor.Kind;
 import org.iommu4j.workbench.page.Page.Memory;
 import org.iommu4j.workbench.scenario.AssignedBy;
+import org.iommu4j.workbench.scenario.GuestIommu;
 import org.iommu4j.workbench.scenario.NotApplicable;
 import org.jspecify.annotations.Nullable;
 import org.snakeyaml.engine.v2.nodes.Node;
@@ -208,8 +209,13 @@ public final class PageReader {
             return new Actor.Domain();
         }
         if (keys.containsKey("by")) {
-            Map<String, Node> fields = yaml.fields(node, "a virtual machine", List.of("by"), List.of());
-            return new Actor.Vm(yaml.constant(field(fields, "by"), "a way to assign", words(AssignedBy.values())));
+            Map<String, Node> fields = yaml.fields(node, "a virtual machine", List.of("by"), List.of("iommu"));
+            Node iommu = fields.get("iommu");
+            return new Actor.Vm(
+                    yaml.constant(field(fields, "by"), "a way to assign", words(AssignedBy.values())),
+                    iommu == null
+                            ? null
+                            : yaml.constant(iommu, "what its own IOMMU offers", words(GuestIommu.values())));
         }
         if (keys.containsKey("vm") || keys.containsKey("cpu")) {
             Map<String, Node> fields = yaml.fields(node, "a vCPU", List.of("vm", "cpu"), List.of());

@@ -3,6 +3,7 @@ package org.iommu4j.workbench.page;
 
 import java.util.List;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.workbench.scenario.GuestIommu;
 import org.iommu4j.workbench.scenario.Outcome;
 
 /** A page with steps as the text that {@link PageReader} reads. */
@@ -86,7 +87,9 @@ public final class PageText {
             return "{domain: true}";
         }
         if (actor instanceof Actor.Vm vm) {
-            return "{by: " + PageReader.word(vm.by()) + "}";
+            GuestIommu iommu = vm.iommu();
+            return "{by: " + PageReader.word(vm.by()) + (iommu == null ? "" : ", iommu: " + PageReader.word(iommu))
+                    + "}";
         }
         throw new IllegalStateException("no page declares " + actor);
     }

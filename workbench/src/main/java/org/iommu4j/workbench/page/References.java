@@ -10,6 +10,7 @@ import java.util.stream.Collectors;
 import org.iommu4j.workbench.page.Actor.Kind;
 import org.iommu4j.workbench.page.Page.Memory;
 import org.iommu4j.workbench.scenario.AssignedBy;
+import org.iommu4j.workbench.scenario.GuestIommu;
 import org.snakeyaml.engine.v2.nodes.Node;
 
 /** The names of a page, and whether each is of what it has to be. */
@@ -57,6 +58,10 @@ final class References {
             Node at = place(name);
             if (actor instanceof Actor.Vcpu vcpu) {
                 virtualMachine(vcpu.vm(), at);
+            } else if (actor instanceof Actor.Vm vm) {
+                if (vm.iommu() != null && vm.by() != AssignedBy.IOMMUFD) {
+                    throw yaml.unknown(at, "a virtual machine with an IOMMU of its own, expected by: iommufd");
+                }
             } else if (actor instanceof Actor.Device device) {
                 if (!devices.add(device.which())) {
                     throw yaml.unknown(at, "a device that another actor is already");
@@ -81,7 +86,7 @@ final class References {
     }
 
     private void virtualMachine(String name, Node at) {
-        Actor actor = actors.computeIfAbsent(name, unused -> new Actor.Vm(AssignedBy.TYPE1));
+        Actor actor = actors.computeIfAbsent(name, unused -> new Actor.Vm(AssignedBy.TYPE1, null));
         if (actor.kind() != Kind.VM) {
             throw yaml.unknown(at, "'" + name + "' is " + actor.kind().words() + ", expected a virtual machine");
         }
@@ -129,8 +134,10 @@ final class References {
     }
 
     private void count(String owner, Node at) {
-        if (pages.merge(owner, 1, Integer::sum) > MAX_PAGES) {
-            throw yaml.unknown(at, "'" + owner + "' has more than " + MAX_PAGES + " pages of memory");
+        boolean hasTable = actors.get(owner) instanceof Actor.Vm vm && vm.iommu() != null;
+        int most = hasTable ? MAX_PAGES - GuestIommu.TABLE_PAGES : MAX_PAGES;
+        if (pages.merge(owner, 1, Integer::sum) > most) {
+            throw yaml.unknown(at, "'" + owner + "' has more than " + most + " pages of memory");
         }
     }
 
@@ -164,13 +171,29 @@ final class References {
                 case VM -> require(name, Kind.VM, at);
                 case VCPU -> require(name, Kind.VCPU, at);
                 case ACTOR -> kindOf(name, at);
-                case HWPT -> checkHwpt(step, name, at);
+                case HWPT -> checkHwpt(makesHwpt(step.verb()) && i == 0, name, at);
                 case VALUE, TYPE, SWITCH, CPU, QUIRK -> {
                     // The form says all.
                 }
             }
         }
+        checkOwnIommu(step, at);
         return step;
+    }
+
+    private static boolean makesHwpt(Verb verb) {
+        return verb == Verb.ALLOC || verb == Verb.ALLOC_PARENT || verb == Verb.NEST;
+    }
+
+    /** Only a guest that is shown an IOMMU has what that offers. */
+    private void checkOwnIommu(Step step, Node at) {
+        boolean needsIt = step.verb() == Verb.MAP_FOR_DEVICES || step.verb() == Verb.INNER_WBINVD;
+        if (needsIt
+                && actors.get(step.actor()) instanceof Actor.Vcpu vcpu
+                && actors.get(vcpu.vm()) instanceof Actor.Vm vm
+                && vm.iommu() == null) {
+            throw yaml.unknown(at, "'" + vcpu.vm() + "' has no IOMMU of its own, expected one with iommu: plain");
+        }
     }
 
     /** Checks a step against those that were written before it. */
@@ -209,8 +232,8 @@ final class References {
         }
     }
 
-    private void checkHwpt(Step step, String name, Node at) {
-        if (step.verb() == Verb.ALLOC) {
+    private void checkHwpt(boolean isNew, String name, Node at) {
+        if (isNew) {
             if (!hwpts.add(name)) {
                 throw yaml.unknown(at, "hwpt '" + name + "' is there already");
             }

@@ -304,8 +304,8 @@ public final class Stage {
                 members.add(each);
             }
         });
-        AssignedGuest guest =
-                AssignedGuest.create(scenario, name, vm.by(), members.isEmpty() ? null : device(members.get(0)));
+        AssignedGuest guest = AssignedGuest.create(
+                scenario, name, vm.by(), vm.iommu(), members.isEmpty() ? null : device(members.get(0)));
         guests.put(name, guest);
         page.actors().forEach((each, actor) -> {
             if (actor instanceof Actor.Vcpu vcpu && vcpu.vm().equals(name)) {
@@ -377,10 +377,17 @@ public final class Stage {
         return guest(vm);
     }
 
+    /** Returns the device that the decisions are about: the machine's first, or the page's where that has it not. */
+    private PciAddress subject() {
+        return devices.isEmpty() || devices.containsValue(scenario.device())
+                ? scenario.device()
+                : devices.values().iterator().next();
+    }
+
     /** Returns the virtual machine that the decisions are about, empty when there is none. */
     private Optional<AssignedGuest> decidedGuest() {
         for (Map.Entry<String, PciAddress> device : devices.entrySet()) {
-            if (device.getValue().equals(scenario.device()) && users.containsKey(device.getKey())) {
+            if (device.getValue().equals(subject()) && users.containsKey(device.getKey())) {
                 return Optional.of(userOf(device.getKey()));
             }
         }
@@ -390,7 +397,7 @@ public final class Stage {
     private Decision decision() {
         Optional<AssignedGuest> guest = decidedGuest();
         if (guest.isPresent()) {
-            return guest.get().decision(scenario.device());
+            return guest.get().decision(subject());
         }
         Optional<KernelDomain> domain = domains.values().stream().findFirst();
         return new Decision(
@@ -399,7 +406,7 @@ public final class Stage {
 
     private List<DecisionStep.Made> path() {
         return decidedGuest()
-                .map(guest -> guest.path(scenario.device()))
+                .map(guest -> guest.path(subject()))
                 .orElseGet(() -> domains.values().stream()
                         .limit(1)
                         .map(KernelDomain::step)
@@ -440,7 +447,10 @@ public final class Stage {
                 }
             }
             case WBNOINVD -> {
-                if (flushes()) {
+                GuestCpu vcpu = vcpus.get(step.actor());
+                if (vcpu != null) {
+                    vcpu.wbnoinvd();
+                } else if (flushes()) {
                     asActor(step, processor(step)::wbnoinvd);
                 }
             }
@@ -452,6 +462,9 @@ public final class Stage {
                     asActor(step, processor(step)::wbinvd);
                 }
             }
+            case INNER_WBINVD -> guestOf(step).wbinvdOfInnerGuest(vcpu(step.actor()));
+            case MAP_FOR_DEVICES ->
+                guestOf(step).mapForDevices(vcpu(step.actor()), placeOf(step).iova(), guestAddress(step));
             case BEGIN_WBINVD -> vcpu(step.actor()).beginWbinvd();
             case END_WBINVD -> vcpu(step.actor()).endWbinvd();
             case WBINVD_EVERYWHERE -> {
@@ -514,6 +527,15 @@ public final class Stage {
             case ALLOC -> {
                 guest(step.argument(2)).allocateHwpt(step.argument(0), device(step.argument(1)));
                 ownersOfHwpts.put(step.argument(0), step.argument(2));
+            }
+            case ALLOC_PARENT -> {
+                guest(step.argument(2)).allocateParent(step.argument(0), device(step.argument(1)));
+                ownersOfHwpts.put(step.argument(0), step.argument(2));
+            }
+            case NEST -> {
+                String vm = present(ownersOfHwpts, step.argument(1));
+                guest(vm).nest(step.argument(0), step.argument(1), device(step.argument(2)));
+                ownersOfHwpts.put(step.argument(0), vm);
             }
             case ATTACH_HWPT -> {
                 String vm = present(ownersOfHwpts, step.argument(1));
@@ -686,6 +708,14 @@ public final class Stage {
 
     private boolean noSnoop(Step step) {
         return page.actors().get(step.actor()) instanceof Actor.Device device && device.noSnoop();
+    }
+
+    /** Returns the virtual machine of the vCPU that does a step. */
+    private AssignedGuest guestOf(Step step) {
+        if (page.actors().get(step.actor()) instanceof Actor.Vcpu vcpu) {
+            return guest(vcpu.vm());
+        }
+        throw new IllegalStateException(step.actor() + " is no vCPU");
     }
 
     /** Returns the place of the memory that a step names first. */

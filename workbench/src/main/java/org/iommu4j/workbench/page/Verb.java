@@ -34,10 +34,12 @@ public enum Verb {
     SFENCE("sfence", Kind.VCPU, Kind.HOST, Kind.PROCESS, Kind.VMM),
     /** Orders loads and stores. */
     MFENCE("mfence", Kind.VCPU, Kind.HOST, Kind.PROCESS, Kind.VMM),
-    /** Writes back caches, which keep their lines. */
-    WBNOINVD("wbnoinvd", Kind.HOST),
+    /** Writes back caches, which keep their lines; a guest's exits as WBINVD does. */
+    WBNOINVD("wbnoinvd", Kind.VCPU, Kind.HOST),
     /** Writes back and invalidates caches. */
     WBINVD("wbinvd", Kind.VCPU, Kind.HOST),
+    /** A guest of this guest does so; this one's kernel ignores it where its own IOMMU offers snoop control. */
+    INNER_WBINVD("wbinvd of inner guest", Kind.VCPU),
     /** The first step of a guest's WBINVD: caches are flushed. Until the second one only the scheduler acts on it. */
     BEGIN_WBINVD("begin wbinvd", Kind.VCPU),
     /** The second step: KVM forgets the CPUs that it flushed. */
@@ -46,6 +48,8 @@ public enum Verb {
     WBINVD_EVERYWHERE("wbinvd everywhere", Kind.HOST),
     /** The guest maps a page of memory with another type from now on. */
     MAP_AS("map MEMORY as TYPE", Kind.VCPU),
+    /** The guest lets its devices reach a page of memory, by the first-stage table of its own IOMMU. */
+    MAP_FOR_DEVICES("map MEMORY for devices", Kind.VCPU),
     /** Clears or sets CR0.CD. */
     CACHING("turn caching SWITCH", Kind.VCPU),
     /** Sets or clears Enable No Snoop in a device's Device Control. */
@@ -78,6 +82,10 @@ public enum Verb {
     HOT_REMOVE("hot-remove DEVICE from VM", Kind.VMM),
     /** Makes a HWPT for a device. */
     ALLOC("alloc hwpt HWPT for DEVICE of VM", Kind.VMM),
+    /** Makes a HWPT that can lie below a guest's table. */
+    ALLOC_PARENT("alloc parent hwpt HWPT for DEVICE of VM", Kind.VMM),
+    /** Makes a HWPT of the guest's table on a parent. */
+    NEST("nest hwpt HWPT on hwpt HWPT for DEVICE", Kind.VMM),
     /** Attaches a device, or moves it, to a HWPT. */
     ATTACH_HWPT("attach DEVICE to hwpt HWPT", Kind.VMM),
     /** As {@link #ATTACH_HWPT}, but a refusal does not end the case. */

@@ -11,10 +11,12 @@ import org.iommu4j.kvm.KvmVfioDevice;
 import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.platform.MemoryType;
 import org.iommu4j.sim.machine.UserProcess;
 import org.iommu4j.sim.verdict.Owner;
 import org.iommu4j.vfio.VfioFile;
 import org.iommu4j.vfio.VfioGroup;
+import org.iommu4j.workbench.vmm.GuestFirstStage;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,6 +32,14 @@ public final class AssignedGuest implements AutoCloseable {
     private final Owner owner;
     private final UserProcess vmm;
     private final Assignment assignment;
+
+    /** What the guest's own IOMMU offers, null where it has none. */
+    private final @Nullable GuestIommu iommu;
+
+    /** The guest's table; one that its own IOMMU walks, where it has that. */
+    private final GuestFirstStage table =
+            new GuestFirstStage(Scenario.GUEST_ADDRESS + (long) (Scenario.GUEST_PAGES - GuestIommu.TABLE_PAGES) * PAGE);
+
     private final VirtualMachine vm;
     private final KvmVfioDevice kvmVfio;
     private final List<GuestCpu> cpus = new ArrayList<>();
@@ -46,7 +56,7 @@ public final class AssignedGuest implements AutoCloseable {
     public static AssignedGuest assign(Scenario scenario, PciAddress address) {
         int before = scenario.countGuest();
         Owner owner = scenario.newOwner("vm" + before);
-        AssignedGuest guest = new AssignedGuest(scenario, owner, AssignedBy.TYPE1, address);
+        AssignedGuest guest = new AssignedGuest(scenario, owner, AssignedBy.TYPE1, null, address);
         // On another CPU than the host's. The first machine's is vcpu0 to people.
         guest.createCpu(
                 (before == 0 ? "" : owner.name() + ".") + "vcpu0",
@@ -61,13 +71,15 @@ public final class AssignedGuest implements AutoCloseable {
      * Makes a virtual machine without vCPUs, of which KVM knows no device yet.
      *
      * @param name its name, which its data carry
+     * @param iommu what the IOMMU that it is shown offers, null for none
      * @param first a device that is attached before the virtual machine is made, null for none
      * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs run no guests; RELEASE_LACKS when the
      * release has no such way
      */
-    public static AssignedGuest create(Scenario scenario, String name, AssignedBy by, @Nullable PciAddress first) {
+    public static AssignedGuest create(
+            Scenario scenario, String name, AssignedBy by, @Nullable GuestIommu iommu, @Nullable PciAddress first) {
         scenario.countGuest();
-        return new AssignedGuest(scenario, scenario.newOwner(name), by, first);
+        return new AssignedGuest(scenario, scenario.newOwner(name), by, iommu, first);
     }
 
     /**
@@ -75,8 +87,10 @@ public final class AssignedGuest implements AutoCloseable {
      *
      * @param first the device that is attached before the virtual machine is made, null for none
      */
-    private AssignedGuest(Scenario scenario, Owner owner, AssignedBy by, @Nullable PciAddress first) {
+    private AssignedGuest(
+            Scenario scenario, Owner owner, AssignedBy by, @Nullable GuestIommu iommu, @Nullable PciAddress first) {
         this.scenario = scenario;
+        this.iommu = iommu;
         this.owner = owner;
         vmm = scenario.newGuestMemory();
         assignment = switch (by) {
@@ -85,7 +99,7 @@ public final class AssignedGuest implements AutoCloseable {
             case COMPAT -> new CompatAssignment(scenario, vmm);
             case BARE -> new BareAssignment(scenario, vmm);
         };
-        assignment.map(Scenario.IOVA, Scenario.VMM_ADDRESS, Scenario.GUEST_BYTES);
+        assignment.map(dmaAddress(0), Scenario.VMM_ADDRESS, Scenario.GUEST_BYTES);
         if (first != null) {
             attach(first);
         }
@@ -129,6 +143,49 @@ public final class AssignedGuest implements AutoCloseable {
     /** Makes a HWPT for a device, which is bound for that. */
     public void allocateHwpt(String name, PciAddress device) {
         assignment.allocateHwpt(name, device);
+    }
+
+    /** Makes a HWPT for a device that can lie below the guest's table. */
+    public void allocateParent(String name, PciAddress device) {
+        assignment.allocateParent(name, device);
+    }
+
+    /** Makes a HWPT of the guest's table on a parent. */
+    public void nest(String name, String parent, PciAddress device) {
+        requireIommu();
+        assignment.nest(name, parent, device, table.words());
+    }
+
+    /** The guest lets its devices reach a page, by a store of one of its CPUs to its table. */
+    public void mapForDevices(GuestCpu cpu, long iova, long guestAddress) {
+        requireIommu();
+        scenario.note(cpu.label() + " lets its devices reach GPA 0x" + Long.toHexString(guestAddress) + " at 0x"
+                + Long.toHexString(iova));
+        table.map((at, value) -> cpu.store(at, value, MemoryType.WB), iova, guestAddress);
+    }
+
+    /**
+     * A guest of this guest executes WBINVD. This guest's kernel is Linux as well: where its IOMMU offers snoop
+     * control, its VFIO has that block no-snoop, and its KVM ignores WBINVD.
+     */
+    public void wbinvdOfInnerGuest(GuestCpu cpu) {
+        cpu.wbinvdOfInnerGuest(requireIommu() == GuestIommu.SNOOP_CONTROL);
+    }
+
+    private GuestIommu requireIommu() {
+        GuestIommu its = iommu;
+        if (its == null) {
+            throw new IllegalArgumentException("the guest has no IOMMU of its own");
+        }
+        return its;
+    }
+
+    /**
+     * Returns where its memory is for the host's part of the translation of DMA: by guest-physical addresses when the
+     * guest translates first.
+     */
+    private long dmaAddress(long offset) {
+        return (iommu == null ? Scenario.IOVA : Scenario.GUEST_ADDRESS) + offset;
     }
 
     /** Ends the translation of a device, which goes back to the host. */
@@ -254,7 +311,7 @@ public final class AssignedGuest implements AutoCloseable {
             throw new IllegalStateException("the VMM got another page than the one that was freed");
         }
         vm.addMemory(page, Scenario.GUEST_ADDRESS + offset, PAGE, Scenario.VMM_ADDRESS + offset);
-        assignment.map(Scenario.IOVA + offset, Scenario.VMM_ADDRESS + offset, PAGE);
+        assignment.map(dmaAddress(offset), Scenario.VMM_ADDRESS + offset, PAGE);
     }
 
     /** The first vCPU enters the guest again, on the CPU where it is, after an exit to the VMM. */

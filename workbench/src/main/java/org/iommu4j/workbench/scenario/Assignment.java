@@ -4,6 +4,7 @@ package org.iommu4j.workbench.scenario;
 import java.util.List;
 import java.util.Optional;
 import org.iommu4j.DecisionSource;
+import org.iommu4j.capability.GuestTable;
 import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.vfio.VfioFile;
@@ -33,6 +34,16 @@ interface Assignment {
 
     /** Makes a HWPT. */
     default void allocateHwpt(String name, PciAddress device) {
+        throw new IllegalArgumentException("only a virtual machine by iommufd has HWPTs, so none for " + device);
+    }
+
+    /** Makes a HWPT that can be a parent. */
+    default void allocateParent(String name, PciAddress device) {
+        throw new IllegalArgumentException("only a virtual machine by iommufd has HWPTs, so none for " + device);
+    }
+
+    /** Makes a HWPT of a guest's table on a parent. */
+    default void nest(String name, String parent, PciAddress device, GuestTable table) {
         throw new IllegalArgumentException("only a virtual machine by iommufd has HWPTs, so none for " + device);
     }
 

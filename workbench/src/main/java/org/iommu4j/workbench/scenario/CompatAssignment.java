@@ -3,6 +3,7 @@ package org.iommu4j.workbench.scenario;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.iommu4j.DecisionSource;
 import org.iommu4j.pci.PciAddress;
@@ -65,7 +66,7 @@ final class CompatAssignment extends GroupAssignment {
 
     @Override
     public List<DomainOutcome> domains() {
-        return HwptOutcomes.of(scenario, iommufd, open);
+        return HwptOutcomes.of(scenario, iommufd, open, Map.of());
     }
 
     @Override

@@ -29,6 +29,11 @@ public final class GuestCpu {
         return vcpu;
     }
 
+    /** Returns how the trace names it. */
+    String label() {
+        return label;
+    }
+
     /** Returns the number of the CPU on which it is loaded. */
     public int cpu() {
         return vcpu.processor().id();
@@ -124,6 +129,27 @@ public final class GuestCpu {
     public void wbinvd() {
         beginWbinvd();
         endWbinvd();
+    }
+
+    /** Executes WBNOINVD, which KVM takes for {@link #wbinvd}. */
+    public void wbnoinvd() {
+        trace.note(label + "'s WBNOINVD exits as WBINVD does");
+        wbinvd();
+    }
+
+    /**
+     * Runs a guest of its own, which executes WBINVD.
+     *
+     * @param ignored whether this guest's kernel ignores that, and executes none itself
+     */
+    void wbinvdOfInnerGuest(boolean ignored) {
+        trace.note("a guest of " + label + "'s guest executes WBINVD, which its hypervisor "
+                + (ignored ? "ignores: its IOMMU offers snoop control" : "executes"));
+        if (ignored) {
+            labelled(trace::guestWbinvd);
+        } else {
+            wbinvd();
+        }
     }
 
     /** Executes the first step of WBINVD: caches are flushed. Until the second one only the scheduler acts. */

@@ -8,7 +8,6 @@ import java.util.List;
 import java.util.Map;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
-import org.iommu4j.device.DeviceId;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.vfio.iommufd.HwptState;
 import org.iommu4j.vfio.iommufd.Iommufd;
@@ -24,19 +23,23 @@ final class HwptOutcomes {
     /**
      * Returns the HWPTs, each with its devices. One that does not block no-snoop was not asked to: iommufd asks only
      * for devices whose capability says that they can.
+     *
+     * @param parents the parents of nested HWPTs, by the devices that are in those: a parent's promise holds there
      */
-    static List<DomainOutcome> of(Scenario scenario, Iommufd iommufd, Collection<PciAddress> attached) {
-        Map<IommuDomain, List<DeviceId>> members = new LinkedHashMap<>();
+    static List<DomainOutcome> of(
+            Scenario scenario, Iommufd iommufd, Collection<PciAddress> attached, Map<PciAddress, Integer> parents) {
+        Map<IommuDomain, List<PciAddress>> members = new LinkedHashMap<>();
         for (PciAddress device : attached) {
             members.computeIfAbsent(scenario.groupOf(device).domain(), unused -> new ArrayList<>())
                     .add(device);
         }
         List<DomainOutcome> outcomes = new ArrayList<>();
         members.forEach((domain, devices) -> {
-            HwptState hwpt = find(iommufd, domain);
+            Integer parent = parents.get(devices.get(0));
+            HwptState hwpt = parent == null ? find(iommufd, domain) : iommufd.hwpt(parent);
             if (hwpt != null) {
-                outcomes.add(
-                        new DomainOutcome(devices, hwpt.enforced() ? Enforcement.ENFORCED : Enforcement.NOT_ASKED));
+                outcomes.add(new DomainOutcome(
+                        List.copyOf(devices), hwpt.enforced() ? Enforcement.ENFORCED : Enforcement.NOT_ASKED));
             }
         });
         return outcomes;

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.iommu4j.DecisionSource;
+import org.iommu4j.capability.GuestTable;
 import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.ProcessMemory;
@@ -27,6 +28,12 @@ final class IommufdAssignment implements Assignment {
     private final Map<PciAddress, Integer> ids = new LinkedHashMap<>();
     private final Map<String, Integer> hwpts = new LinkedHashMap<>();
 
+    /** The parent of a nested HWPT. */
+    private final Map<Integer, Integer> parents = new LinkedHashMap<>();
+
+    /** The HWPT to which a device was attached by its name. */
+    private final Map<PciAddress, Integer> attached = new LinkedHashMap<>();
+
     IommufdAssignment(Scenario scenario, ProcessMemory vmm) {
         this.scenario = scenario;
         iommufd = scenario.openIommufd(vmm, AssignedBy.IOMMUFD);
@@ -41,6 +48,7 @@ final class IommufdAssignment implements Assignment {
     @Override
     public void attach(PciAddress device) {
         bound(device).attach(ioas);
+        attached.remove(device);
     }
 
     @Override
@@ -50,6 +58,7 @@ final class IommufdAssignment implements Assignment {
         file.close();
         files.remove(device);
         ids.remove(device);
+        attached.remove(device);
     }
 
     @Override
@@ -64,13 +73,34 @@ final class IommufdAssignment implements Assignment {
 
     @Override
     public void allocateHwpt(String name, PciAddress device) {
+        allocate(name, 0, device);
+    }
+
+    @Override
+    public void allocateParent(String name, PciAddress device) {
+        allocate(name, HwptAlloc.NEST_PARENT, device);
+    }
+
+    private void allocate(String name, int flags, PciAddress device) {
         bound(device);
-        hwpts.put(name, iommufd.hwptAlloc(new HwptAlloc(0, ids.getOrDefault(device, 0), ioas)));
+        hwpts.put(name, iommufd.hwptAlloc(new HwptAlloc(flags, ids.getOrDefault(device, 0), ioas)));
+    }
+
+    @Override
+    public void nest(String name, String parent, PciAddress device, GuestTable table) {
+        bound(device);
+        int below = hwpts.getOrDefault(parent, 0);
+        int made = iommufd.hwptAlloc(
+                new HwptAlloc(0, ids.getOrDefault(device, 0), below, HwptAlloc.DATA_VTD_S1, table, 0));
+        hwpts.put(name, made);
+        parents.put(made, below);
     }
 
     @Override
     public void attachTo(String hwpt, PciAddress device) {
-        bound(device).attach(hwpts.getOrDefault(hwpt, 0));
+        int id = hwpts.getOrDefault(hwpt, 0);
+        bound(device).attach(id);
+        attached.put(device, id);
     }
 
     private VfioDeviceFile bound(PciAddress device) {
@@ -119,7 +149,14 @@ final class IommufdAssignment implements Assignment {
 
     @Override
     public List<DomainOutcome> domains() {
-        return HwptOutcomes.of(scenario, iommufd, files.keySet());
+        Map<PciAddress, Integer> below = new LinkedHashMap<>();
+        attached.forEach((device, hwpt) -> {
+            Integer parent = parents.get(hwpt);
+            if (parent != null) {
+                below.put(device, parent);
+            }
+        });
+        return HwptOutcomes.of(scenario, iommufd, files.keySet(), below);
     }
 
     @Override

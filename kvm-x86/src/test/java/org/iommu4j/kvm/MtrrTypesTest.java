@@ -2,16 +2,18 @@
 package org.iommu4j.kvm;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.iommu4j.platform.MemoryType;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** How an MTRR's, or a second-stage entry's, type and a PAT entry's combine, cell by cell. */
-class X86MemoryTypeTest {
+class MtrrTypesTest {
     /** Intel SDM volume 3, table 12-7: a row for each type of MTRR, a column for each of a PAT entry. */
     private static final String TABLE = """
             -   UC UC- WC WT WB WP
@@ -22,16 +24,13 @@ class X86MemoryTypeTest {
             WP  UC WC  WC WT WP WP
             """;
 
-    private static X86MemoryType named(String name) {
-        return List.of(X86MemoryType.values()).stream()
-                .filter(type -> type.toString().equals(name))
-                .findFirst()
-                .orElseThrow();
+    private static MemoryType named(String name) {
+        return MemoryType.valueOf(name.equals("UC-") ? "UC_MINUS" : name);
     }
 
     /** Returns the table's cells, each by the type of the MTRR and that of the PAT entry. */
-    private static Map<List<X86MemoryType>, X86MemoryType> cells() {
-        Map<List<X86MemoryType>, X86MemoryType> cells = new HashMap<>();
+    private static Map<List<MemoryType>, MemoryType> cells() {
+        Map<List<MemoryType>, MemoryType> cells = new HashMap<>();
         List<String> lines = TABLE.lines().toList();
         String[] columns = lines.get(0).split(" +", -1);
         for (String line : lines.subList(1, lines.size())) {
@@ -45,22 +44,22 @@ class X86MemoryTypeTest {
 
     @Test
     void everyCellIsTheManuals() {
-        Map<List<X86MemoryType>, X86MemoryType> cells = cells();
+        Map<List<MemoryType>, MemoryType> cells = cells();
         assertThat(cells).hasSize(30);
-        cells.forEach((types, effective) -> assertThat(types.get(0).combinedWith(types.get(1)))
+        cells.forEach((types, effective) -> assertThat(MtrrTypes.combined(types.get(0), types.get(1)))
                 .as("%s", types)
                 .isEqualTo(effective));
     }
 
     @Test
     void anEntryWithoutIpatIsAsAnMtrrOfItsType() {
-        Map<List<X86MemoryType>, X86MemoryType> cells = cells();
+        Map<List<MemoryType>, MemoryType> cells = cells();
         for (GuestMemoryType entry : GuestMemoryType.values()) {
-            X86MemoryType own = named(entry.toString()
+            MemoryType own = named(entry.toString()
                     .replace("GUEST_PAT+UC", "UC")
                     .replace("GUEST_PAT", "WB")
                     .replace("+IPAT", ""));
-            for (X86MemoryType pat : X86MemoryType.values()) {
+            for (MemoryType pat : MemoryType.values()) {
                 assertThat(entry.effective(pat))
                         .as("%s, PAT %s", entry, pat)
                         .isEqualTo(entry.honoursGuestPat() ? cells.get(List.of(own, pat)) : own);
@@ -68,32 +67,31 @@ class X86MemoryTypeTest {
         }
     }
 
+    /** What hypervisors tell of the table for SVM: the host's type is write-back and keeps what the guest chose. */
+    @ParameterizedTest
+    @CsvSource({"WB, WB", "WT, WT", "WP, WP", "WC, WC", "UC, UC", "UC_MINUS, UC"})
+    void onSvmRamHasTheGuestsType(MemoryType guest, MemoryType effective) {
+        assertThat(GuestMemoryType.GUEST_PAT.effective(guest)).isEqualTo(effective);
+    }
+
     @Test
     void anMtrrHasFiveTypesOfWhichEachHasItsEntry() {
-        assertThat(GuestMemoryType.of(X86MemoryType.WC)).isEqualTo(GuestMemoryType.WC);
-        for (X86MemoryType type : X86MemoryType.values()) {
-            if (type.isOfMtrr()) {
-                assertThat(GuestMemoryType.of(type)).hasToString(type.toString());
+        for (MemoryType type : MemoryType.values()) {
+            if (type == MemoryType.UC_MINUS) {
+                assertThatIllegalArgumentException().isThrownBy(() -> GuestMemoryType.of(type));
+                assertThatIllegalArgumentException().isThrownBy(() -> MtrrTypes.encoding(type));
+                assertThatIllegalArgumentException().isThrownBy(() -> MtrrTypes.combined(type, MemoryType.WB));
             } else {
-                assertThatThrownBy(() -> GuestMemoryType.of(type)).isInstanceOf(IllegalArgumentException.class);
-                assertThatThrownBy(() -> type.combinedWith(X86MemoryType.WB)).isInstanceOf(IllegalStateException.class);
+                assertThat(MtrrTypes.has(type)).isTrue();
+                assertThat(GuestMemoryType.of(type)).hasToString(type.toString());
             }
         }
+        assertThat(MtrrTypes.has(MemoryType.UC_MINUS)).isFalse();
     }
 
-    @Test
-    void theEncodingsAreThoseOfPatEntries() {
-        assertThat(List.of(X86MemoryType.values()).stream().map(X86MemoryType::encoding))
-                .containsExactly(0, 1, 4, 5, 6, 7);
-    }
-
-    @Test
-    void eachTypeIsThatOfTheSameNameOnThePlatform() {
-        for (X86MemoryType type : X86MemoryType.values()) {
-            assertThat(type.onPlatform().name()).isEqualTo(type.name());
-        }
-        for (MemoryType type : MemoryType.values()) {
-            assertThat(X86MemoryType.of(type).name()).isEqualTo(type.name());
-        }
+    @ParameterizedTest
+    @CsvSource({"UC, 0", "WC, 1", "WT, 4", "WP, 5", "WB, 6"})
+    void theEncodingsAreThoseOfMtrrs(MemoryType type, int encoding) {
+        assertThat(MtrrTypes.encoding(type)).isEqualTo(encoding);
     }
 }
