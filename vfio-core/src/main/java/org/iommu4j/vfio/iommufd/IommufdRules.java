@@ -34,6 +34,7 @@ record IommufdRules(
         boolean attachesPasids,
         boolean bindsByToken,
         boolean answersWhatWaits,
+        boolean mapsDmaBufs,
         boolean emptyDirtyRangeIsInvalid,
         boolean boundsInvalidations,
         boolean devicesWithoutIommu) {
@@ -195,6 +196,14 @@ record IommufdRules(
                     .since("6.15", false, INFERRED, "fb21b1568ada")
                     .since("7.2", true, READ)
                     .witnessedBy("IommufdRulesTest#whatWaitsOfADeviceThatMovesIsAnsweredButFrom615To71"),
+            ReleaseRule.of(
+                            "mapsDmaBufs",
+                            "IOMMU_IOAS_MAP_FILE takes a dma-buf of a vfio-pci device, and looks at the range "
+                                    + "first; before, at the file, of which a dma-buf is one without memory.",
+                            false,
+                            INFERRED)
+                    .since("6.19", true, INFERRED, "5185c4d8a56b")
+                    .witnessedBy("IommufdRulesTest#aDmaBufIsMappedSince619"),
             ReleaseRule.of(
                             "emptyDirtyRangeIsInvalid",
                             "A dirty bitmap of 0 bytes is EINVAL; before, its end wrapped around: EOVERFLOW.",

@@ -15,6 +15,7 @@ import org.iommu4j.HardwareInfo;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.PageResponse;
+import org.iommu4j.Prot;
 import org.iommu4j.capability.GuestTable;
 import org.iommu4j.vfio.VfioDevice;
 import org.iommu4j.vfio.VfioDeviceFile;
@@ -310,6 +311,17 @@ class IommufdRulesTest {
         assertThat(errno(() -> moving.queue.write(first, 0))).isEqualTo(Errno.EINVAL);
     }
 
+    @Test
+    void anAreaOfADmaBufIsNotCut() {
+        DmaBufPages pages = new DmaBuf(List.of(new DmaBuf.Range(0xe000_0000L, 0x10000))).part(0, 0x10000, true);
+        Ioas ioas = new Ioas();
+        ioas.mapAt(0x10000, List.of(new Ioas.Piece(pages, 0, 0x10000)), Prot.READ);
+        assertThat(errno(() -> ioas.cutAfter(0x10800)))
+                .as("before its alignment")
+                .isEqualTo(Errno.EOPNOTSUPP);
+        assertThat(errno(() -> ioas.cutAfter(0x1ffff))).as("where it ends").isNull();
+    }
+
     /** A device whose HWPT has a queue; made below the ioctls, since those of 6.11 make such HWPTs for guests alone. */
     private static final class Moving {
         final TestHost host = new TestHost();
@@ -355,6 +367,36 @@ class IommufdRulesTest {
         void moveBack() {
             bound.attach(hwpt.id);
         }
+    }
+
+    @Test
+    void aDmaBufIsMappedSince619() {
+        DmaBuf buffer = new DmaBuf(List.of(new DmaBuf.Range(0xe000_0000L, 4096)));
+        for (String release : List.of("6.18", "6.19")) {
+            Bench bench = new Bench(release);
+            IoasMapDmaBuf map =
+                    new IoasMapDmaBuf(IoasMap.READABLE | IoasMap.FIXED_IOVA, bench.ioas, buffer, 0, 4096, 0x10000);
+            bench.file.attach(bench.ioas);
+            assertThat(errno(() -> bench.iommufd.ioasMapFile(map)))
+                    .as(release)
+                    .isEqualTo(release.equals("6.18") ? Errno.EINVAL : null);
+            for (long length : new long[] {0, -2}) {
+                assertThat(errno(() -> bench.iommufd.ioasMapFile(
+                                new IoasMapFile(IoasMap.READABLE, bench.ioas, null, 4096, length, 0))))
+                        .as(release)
+                        .isEqualTo(release.equals("6.18") ? Errno.EBADF : length == 0 ? Errno.EINVAL : Errno.EOVERFLOW);
+            }
+            assertThat(errno(() -> bench.iommufd.ioasMapFile(new IoasMapFile(
+                            IoasMap.READABLE | IoasMap.FIXED_IOVA, bench.ioas, new TestProcess(), 0, -4096, 0x20000))))
+                    .as("too long, and it wraps around")
+                    .isEqualTo(Errno.EINVAL);
+        }
+        Bench detached = new Bench("6.18");
+        detached.iommufd.ioasMapFile(
+                new IoasMapDmaBuf(IoasMap.READABLE | IoasMap.FIXED_IOVA, detached.ioas, buffer, 0, 4096, 0x10000));
+        assertThat(errno(() -> detached.file.attach(detached.ioas)))
+                .as("its pages are looked for when a device is attached")
+                .isEqualTo(Errno.EINVAL);
     }
 
     @Test
