@@ -67,7 +67,7 @@ final class PciRegions {
         }
         int registers = bridge ? REGISTERS_OF_BRIDGE : BARS;
         for (int i = 0; i < BARS; i++) {
-            bars[i] = i < registers ? bar(REGISTERS + 4 * i) : Bar.NONE;
+            bars[i] = i < registers ? sized(REGISTERS + 4 * i) : Bar.NONE;
             if (bars[i].size() != 0 && isWide(REGISTERS + 4 * i)) {
                 bars[++i] = Bar.NONE;
             }
@@ -83,7 +83,7 @@ final class PciRegions {
         return (value & SPACE_IO) == 0 && (value & TYPE) == TYPE_64;
     }
 
-    private Bar bar(int register) {
+    private Bar sized(int register) {
         long value = unsigned(config.read(register, 4));
         long ones = onesOf(register);
         if ((value & SPACE_IO) != 0) {
@@ -125,8 +125,8 @@ final class PciRegions {
     }
 
     /** Returns what base address register 0 to 5 opens. */
-    Bar bar(long index) {
-        return bars[(int) index];
+    Bar bar(int index) {
+        return bars[index];
     }
 
     /**

@@ -13,7 +13,7 @@ final class EduDevice {
     /** Vendor and device id, as they are in the configuration space. */
     private static final int ID = 0x11e8_1234;
 
-    private static final long REGISTERS_BYTES = 1 << 20;
+    private static final long REGISTERS_BYTES = 1L << 20;
 
     private EduDevice() {}
 
