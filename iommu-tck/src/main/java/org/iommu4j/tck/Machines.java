@@ -81,16 +81,22 @@ public final class Machines {
     /** Returns the function with another configuration space. */
     public static FunctionDescription withConfig(FunctionDescription function, byte[] config) {
         return new FunctionDescription(
-                function.address(), function.upstreamBridge(), config, function.unit(), function.externalFacing());
+                function.address(),
+                function.upstreamBridge(),
+                config,
+                function.unit(),
+                function.externalFacing(),
+                function.barSizes());
     }
 
     private static MachineDescription with(
             MachineDescription machine, List<PciAddress> endpoints, UnaryOperator<ConfigSpaceBuilder> capabilities) {
-        byte[] config = capabilities
-                .apply(ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA))
-                .build();
+        ConfigSpaceBuilder config =
+                capabilities.apply(ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA));
         return machine.withFunctions(machine.functions().stream()
-                .map(function -> endpoints.contains(function.address()) ? withConfig(function, config) : function)
+                .map(function -> endpoints.contains(function.address())
+                        ? withConfig(function, config.build()).withBarSizes(config.barSizes())
+                        : function)
                 .toList());
     }
 }

@@ -14,6 +14,7 @@ import org.iommu4j.Prot;
 import org.iommu4j.device.DeviceId;
 import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.vfio.iommufd.BoundDevice;
+import org.iommu4j.vfio.iommufd.DmaBuf;
 import org.iommu4j.vfio.iommufd.IommufdAccess;
 import org.iommu4j.vfio.type1.EmulatedGroup;
 import org.jspecify.annotations.Nullable;
@@ -23,16 +24,15 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>While it is open ({@link VfioGroup#openDevice}) its user reads and writes its configuration space and resets it,
  * and the driver of an emulated one pins memory of its container. It is then a file that a VMM adds to KVM's device,
- * one file however often it is open; KVM does not keep it open. Thread-safe. Not modelled: the regions of its BARs,
- * and its interrupts. Source: {@code struct vfio_device}, {@code drivers/vfio/pci/vfio_pci_core.c}.
+ * one file however often it is open; KVM does not keep it open. Thread-safe. Not modelled: accesses to regions other
+ * than configuration space, regions of its own kind (Intel's graphics have some), and interrupts that come. Source:
+ * {@code struct vfio_device}, {@code drivers/vfio/pci/vfio_pci_core.c}.
  */
 public final class VfioDevice implements VfioFile {
     /** The most pages that one call pins in a container. Source: {@code VFIO_PIN_PAGES_MAX_ENTRIES}. */
     public static final int MOST_PINS = 512;
 
     private static final long PAGE_SIZE = 4096;
-    private static final int PCI_REGIONS = 9;
-    private static final int PCI_INTERRUPTS = 5;
 
     private final Vfio vfio;
     private final RegisteredGroup group;
@@ -151,8 +151,103 @@ public final class VfioDevice implements VfioFile {
                     ? new VfioDeviceInfo(0, 0, 0)
                     : new VfioDeviceInfo(
                             VfioDeviceInfo.PCI | (pci.resets() ? VfioDeviceInfo.RESET : 0),
-                            PCI_REGIONS,
-                            PCI_INTERRUPTS);
+                            PciRegions.COUNT,
+                            PciInterrupts.COUNT);
+        }
+    }
+
+    /**
+     * Returns what a region is, to a caller with room for all that is said. Source: {@code
+     * VFIO_DEVICE_GET_REGION_INFO}.
+     *
+     * @throws IommuException as {@link #regionInfo(int, int)}
+     */
+    public VfioRegionInfo regionInfo(int index) {
+        return regionInfo(index, VfioRegionInfo.MIN_SIZE + VfioRegionInfo.CAPABILITY_SIZE);
+    }
+
+    /**
+     * Returns what a region is, to a caller who names the size of the structure.
+     *
+     * <p>Of a PCI function 0 to 5 are those of its base address registers, 6 its expansion ROM, 7 the configuration
+     * space and 8 what VGA has at fixed addresses. A ROM is taken to have a valid image.
+     *
+     * @param argsz how many bytes the caller has
+     * @throws IommuException EBADF (it is not open), EINVAL (fewer bytes than {@link VfioRegionInfo#MIN_SIZE}; no such
+     *     region; 8, and it is no VGA controller)
+     */
+    public VfioRegionInfo regionInfo(int index, int argsz) {
+        synchronized (vfio.lock) {
+            checkOpen();
+            if (Integer.compareUnsigned(argsz, VfioRegionInfo.MIN_SIZE) < 0) {
+                throw new IommuException(
+                        Errno.EINVAL, "GET_REGION_INFO with " + argsz + " bytes, expected at least 32");
+            }
+            return openFunction().regions.info(index, argsz);
+        }
+    }
+
+    /**
+     * Returns what a kind of interrupts is. Source: {@code VFIO_DEVICE_GET_IRQ_INFO}.
+     *
+     * @throws IommuException as {@link #interruptInfo(int, int)}
+     */
+    public VfioInterruptInfo interruptInfo(int index) {
+        return interruptInfo(index, VfioInterruptInfo.MIN_SIZE);
+    }
+
+    /**
+     * Returns what a kind of interrupts is, to a caller who names the size of the structure.
+     *
+     * @param argsz how many bytes the caller has
+     * @throws IommuException EBADF (it is not open), EINVAL (fewer bytes than {@link VfioInterruptInfo#MIN_SIZE}; no
+     *     such kind; 3, and it is no PCI Express function)
+     */
+    public VfioInterruptInfo interruptInfo(int index, int argsz) {
+        synchronized (vfio.lock) {
+            checkOpen();
+            if (Integer.compareUnsigned(argsz, VfioInterruptInfo.MIN_SIZE) < 0) {
+                throw new IommuException(Errno.EINVAL, "GET_IRQ_INFO with " + argsz + " bytes, expected at least 16");
+            }
+            return openFunction().interruptInfo(index, vfio.rules().growsVectors());
+        }
+    }
+
+    /**
+     * Exports parts of a region for other devices. Source: {@code VFIO_DEVICE_FEATURE} with {@code
+     * VFIO_DEVICE_FEATURE_DMA_BUF}, {@code vfio_pci_core_feature_dma_buf}.
+     *
+     * <p>They are revoked while the device's memory does not answer: while Memory Space Enable is clear, which is the
+     * user's. A reset revokes them for a moment, and the last close for good. What is mapped then is gone. Power states
+     * are not modelled.
+     *
+     * @param region 0 to 5
+     * @param flags 0
+     * @param ranges at least one; iommufd takes one alone
+     * @throws IommuException EBADF (it is not open), ENOTTY (before 6.19, or it is no PCI function), EINVAL (a flag, no
+     *     range), ENODEV (no such region; since 7.1 also one that opens nothing), EINVAL (an empty or misaligned range,
+     *     or too many bytes; the region is no memory), EOVERFLOW (a range wraps around), EINVAL (one ends behind the
+     *     region)
+     */
+    public DmaBuf exportDmaBuf(int region, int flags, List<DmaBufRange> ranges) {
+        Objects.requireNonNull(ranges, "ranges");
+        synchronized (vfio.lock) {
+            checkOpen();
+            VfioPciFunction pci = function;
+            if (pci == null || !vfio.rules().exportsDmaBufs()) {
+                throw new IommuException(Errno.ENOTTY, id + " has no such feature");
+            }
+            if (flags != 0 || ranges.isEmpty()) {
+                throw new IommuException(
+                        Errno.EINVAL, "flags 0x" + Integer.toHexString(flags) + ", " + ranges.size() + " ranges");
+            }
+            if (region < 0
+                    || region >= PciRegions.BARS
+                    || (vfio.rules().claimsExportedBars()
+                            && pci.regions.bar(region).size() == 0)) {
+                throw new IommuException(Errno.ENODEV, "region " + region + " of " + id + " can't be exported");
+            }
+            return pci.exports.export(pci.regions.bar(region), ranges, pci.answers());
         }
     }
 
@@ -160,7 +255,8 @@ public final class VfioDevice implements VfioFile {
      * Returns the configuration space as vfio-pci shows it. What a user may not write stays as it is.
      *
      * <p>Enable No Snoop in Device Control is the user's, as is bus mastering. Its accesses are refused with EBADF once
-     * the device is closed, and with EINVAL outside of it or misaligned. Source: {@code vfio_pci_config_rw}.
+     * the device is closed, and with EINVAL outside of it or misaligned. A write that revokes dma-bufs fails as {@link
+     * DmaBuf#revoke} does, and is done nevertheless. Source: {@code vfio_pci_config_rw}.
      *
      * @throws IommuException EBADF (the device is not open), EINVAL (it is no PCI function)
      */
@@ -209,13 +305,12 @@ public final class VfioDevice implements VfioFile {
     /**
      * Resets the device; its configuration is afterwards what it was. Source: {@code VFIO_DEVICE_RESET}.
      *
-     * @throws IommuException EBADF (it is not open), EINVAL (there is no way to reset it alone)
+     * @throws IommuException EBADF (it is not open), EINVAL (there is no way to reset it alone); ETIMEDOUT or EIO as
+     *     {@link DmaBuf#revoke}: it is reset nevertheless
      */
     public void reset() {
         synchronized (vfio.lock) {
-            if (!openFunction().resets()) {
-                throw new IommuException(Errno.EINVAL, id + " can't be reset alone");
-            }
+            openFunction().reset();
         }
     }
 
@@ -301,7 +396,7 @@ public final class VfioDevice implements VfioFile {
     /**
      * It is closed one time, and with the last leaves its iommufd.
      *
-     * @throws IommuException as {@link BoundDevice#unbind}; it is closed nevertheless
+     * @throws IommuException as {@link BoundDevice#unbind} and {@link DmaBuf#revoke}; it is closed nevertheless
      */
     void closed() {
         synchronized (vfio.lock) {
@@ -312,13 +407,21 @@ public final class VfioDevice implements VfioFile {
                 access = null;
             }
             openCount--;
-            if (openCount == 0 && function != null) {
-                function.disable();
-            }
+            RuntimeException failure = openCount == 0 && function != null ? function.disable() : null;
             BoundDevice leaving = bound;
             if (openCount == 0 && leaving != null) {
                 bound = null;
-                leaving.unbind();
+                try {
+                    leaving.unbind();
+                } catch (RuntimeException lost) {
+                    if (failure != null) {
+                        lost.addSuppressed(failure);
+                    }
+                    failure = lost;
+                }
+            }
+            if (failure != null) {
+                throw failure;
             }
         }
     }

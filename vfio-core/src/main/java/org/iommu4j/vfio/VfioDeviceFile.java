@@ -207,6 +207,30 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
         }
     }
 
+    /**
+     * VFIO_DEVICE_GET_REGION_INFO, as {@link VfioDevice#regionInfo(int)}.
+     *
+     * @throws IommuException EINVAL (not bound), and as there
+     */
+    public VfioRegionInfo regionInfo(int index) {
+        synchronized (vfio.lock) {
+            requireBound();
+            return device.regionInfo(index);
+        }
+    }
+
+    /**
+     * VFIO_DEVICE_GET_IRQ_INFO, as {@link VfioDevice#interruptInfo(int)}.
+     *
+     * @throws IommuException EINVAL (not bound), and as there
+     */
+    public VfioInterruptInfo interruptInfo(int index) {
+        synchronized (vfio.lock) {
+            requireBound();
+            return device.interruptInfo(index);
+        }
+    }
+
     /** Returns false. */
     @Override
     public boolean isGroup() {
@@ -247,7 +271,8 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
     /**
      * Closes the file: the device is detached and unbound, once KVM has not got it any more.
      *
-     * @throws IommuException as {@link BoundDevice#unbind}; the file is closed nevertheless
+     * @throws IommuException as {@link BoundDevice#unbind} and {@link org.iommu4j.vfio.iommufd.DmaBuf#revoke}; the file
+     *     is closed nevertheless
      */
     @Override
     public void close() {
@@ -265,9 +290,22 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
         if (closed && references == 0 && leaving != null) {
             bound = null;
             vfio.deviceFiles.unbind(device.id(), device.groupId());
-            device.closed();
+            try {
+                device.closed();
+            } catch (RuntimeException failure) {
+                unbindAfter(failure, leaving);
+            }
             leaving.unbind();
         }
+    }
+
+    private static void unbindAfter(RuntimeException failure, FileBinding leaving) {
+        try {
+            leaving.unbind();
+        } catch (RuntimeException second) {
+            failure.addSuppressed(second);
+        }
+        throw failure;
     }
 
     private FileBinding requireBound() {

@@ -2,10 +2,14 @@
 package org.iommu4j.vfio;
 
 import java.util.Optional;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
 import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.pci.PciTopology;
+import org.iommu4j.vfio.iommufd.DmaBuf;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A PCI function in the hands of vfio-pci: its user sees the configuration space, and may write part of it.
@@ -37,6 +41,8 @@ final class VfioPciFunction {
     /** Device Control: Max_Payload_Size and Initiate Function Level Reset, which a user writes to a copy. */
     private static final int COPIED = 0x80e0;
 
+    private static final int INITIATE_FUNCTION_LEVEL_RESET = 1 << 15;
+
     /** Device Control: Phantom Functions Enable, which would confuse an IOMMU. */
     private static final int PHANTOM_FUNCTIONS = 1 << 9;
 
@@ -50,9 +56,53 @@ final class VfioPciFunction {
     private int savedDeviceControl;
     private int savedDeviceControl2;
 
+    /** What its base address registers open; they are sized when the function is registered. */
+    final PciRegions regions;
+
+    /** Its dma-bufs. */
+    final DmaBufExports exports = new DmaBufExports();
+
     VfioPciFunction(PciFunction function, PciTopology topology) {
         this.function = function;
         this.topology = topology;
+        this.regions = new PciRegions(function.config());
+    }
+
+    /** Returns whether it is a virtual function. */
+    boolean isVirtual() {
+        return function.physicalFunction().isPresent();
+    }
+
+    /** Returns whether its memory answers; a virtual function's always does. */
+    boolean answers() {
+        return isVirtual() || (config().read(COMMAND, 2) & COMMAND_MEMORY) != 0;
+    }
+
+    VfioInterruptInfo interruptInfo(int index, boolean growing) {
+        return PciInterrupts.info(config(), index, isVirtual(), growing);
+    }
+
+    /**
+     * Resets it.
+     *
+     * @throws IommuException EINVAL (there is no way to reset it alone); ETIMEDOUT or EIO as {@link DmaBuf#revoke}: it
+     *     is reset nevertheless
+     */
+    void reset() {
+        if (!resets()) {
+            throw new IommuException(Errno.EINVAL, function.address() + " can't be reset alone");
+        }
+        RuntimeException failure = exports.revoke();
+        restoreExports();
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    private void restoreExports() {
+        if (answers()) {
+            exports.restore();
+        }
     }
 
     private ConfigSpace config() {
@@ -84,14 +134,21 @@ final class VfioPciFunction {
         }
     }
 
-    /** The device is closed for the last time: its controls are what they were when it was opened; it sends nothing. */
-    void disable() {
+    /**
+     * The device is closed for the last time: its controls are what they were when it was opened; it sends nothing.
+     *
+     * @return a failure to unmap its dma-bufs, or null
+     */
+    @Nullable
+    RuntimeException disable() {
+        RuntimeException failure = exports.end();
         config().write(COMMAND, 2, savedCommand);
         int express = express();
         if (express != 0) {
             config().write(express + DEVICE_CONTROL, 2, savedDeviceControl);
             config().write(express + DEVICE_CONTROL_2, 2, savedDeviceControl2);
         }
+        return failure;
     }
 
     int size() {
@@ -120,9 +177,15 @@ final class VfioPciFunction {
         return bytes == 4 ? -1 : (1 << (8 * bytes)) - 1;
     }
 
-    /** Writes what of it a user may write. */
+    /**
+     * Writes what of it a user may write. While its memory does not answer, and by a Function Level Reset, its dma-bufs
+     * are revoked.
+     *
+     * @throws IommuException ETIMEDOUT or EIO as {@link DmaBuf#revoke}: it is written nevertheless
+     */
     void write(int offset, int bytes, int value) {
         int express = express();
+        RuntimeException failure = null;
         for (int at = offset & ~1; at < offset + bytes; at += 2) {
             boolean command = at == COMMAND;
             boolean control = express != 0 && at == express + DEVICE_CONTROL;
@@ -137,8 +200,12 @@ final class VfioPciFunction {
                 int part = from >= 0 && from < bytes ? value >>> (8 * from) : old >>> (8 * i);
                 word |= (part & 0xff) << (8 * i);
             }
+            if ((command && (word & COMMAND_MEMORY) == 0)
+                    || (control && (word & INITIATE_FUNCTION_LEVEL_RESET) != 0 && hasFunctionLevelReset())) {
+                failure = exports.revoke();
+            }
             if (control) {
-                copied = word & COPIED & 0x7fff;
+                copied = word & COPIED & ~INITIATE_FUNCTION_LEVEL_RESET;
                 int kept = COPIED | PHANTOM_FUNCTIONS;
                 word = (word & ~kept) | (config().read(at, 2) & kept);
             } else if (control2) {
@@ -146,6 +213,15 @@ final class VfioPciFunction {
             }
             config().write(at, 2, word);
         }
+        restoreExports();
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    private boolean hasFunctionLevelReset() {
+        int express = express();
+        return express != 0 && (config().read(express + DEVICE_CAPABILITIES, 4) & FUNCTION_LEVEL_RESET_CAPABLE) != 0;
     }
 
     /**
@@ -153,10 +229,9 @@ final class VfioPciFunction {
      * and the methods that every device may have.
      */
     boolean resets() {
-        int express = express();
         int advanced = config().findCapability(CAPABILITY_ADVANCED_FEATURES);
         int power = config().findCapability(CAPABILITY_POWER_MANAGEMENT);
-        return (express != 0 && (config().read(express + DEVICE_CAPABILITIES, 4) & FUNCTION_LEVEL_RESET_CAPABLE) != 0)
+        return hasFunctionLevelReset()
                 || (advanced != 0 && (config().read(advanced + ADVANCED_FEATURES, 1) & ADVANCED_FEATURES_RESET) != 0)
                 || (power != 0 && (config().read(power + PMCSR, 2) & NO_SOFT_RESET) == 0)
                 || aloneOnItsBus();

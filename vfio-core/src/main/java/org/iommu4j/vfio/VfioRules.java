@@ -30,7 +30,10 @@ record VfioRules(
         boolean movesAddresses,
         boolean alignsCapabilities,
         boolean nests,
-        boolean reachesTheEnd) {
+        boolean reachesTheEnd,
+        boolean growsVectors,
+        boolean exportsDmaBufs,
+        boolean claimsExportedBars) {
     /** The rules. */
     static final List<ReleaseRule<?>> RULES = List.of(
             ReleaseRule.of(
@@ -124,7 +127,30 @@ record VfioRules(
                             false,
                             OBSERVED)
                     .since("6.18", true, OBSERVED, "6012379ede6a", "1196f1f897d4", "ef270ec44637")
-                    .witnessedBy("VfioReleaseTest#theLastPageOfTheAddressSpaceIsUnmapped"));
+                    .witnessedBy("VfioReleaseTest#theLastPageOfTheAddressSpaceIsUnmapped"),
+            ReleaseRule.of(
+                            "growsVectors",
+                            "Vectors of MSI-X can be added while others are in use, so that VFIO_DEVICE_GET_IRQ_INFO "
+                                    + "does not say VFIO_IRQ_INFO_NORESIZE.",
+                            false,
+                            INFERRED)
+                    .since("6.5", true, INFERRED, "6c8017c6a58d")
+                    .witnessedBy("VfioReleaseTest#since65VectorsOfMsiXCanBeAdded"),
+            ReleaseRule.of(
+                            "exportsDmaBufs",
+                            "A region of a PCI function can be exported as a dma-buf (VFIO_DEVICE_FEATURE_DMA_BUF).",
+                            false,
+                            INFERRED)
+                    .since("6.19", true, INFERRED, "5d74781ebc86")
+                    .witnessedBy("VfioReleaseTest#since619ARegionIsExported"),
+            ReleaseRule.of(
+                            "claimsExportedBars",
+                            "A region that opens nothing can't be exported because it can't be claimed: ENODEV; "
+                                    + "before, because it is no memory: EINVAL.",
+                            false,
+                            INFERRED)
+                    .since("7.1", true, INFERRED, "702809dabdec")
+                    .witnessedBy("VfioReleaseTest#since71AnEmptyRegionIsClaimedFirst"));
 
     /**
      * Returns the rules of a release.

@@ -6,11 +6,16 @@ import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.List;
+import java.util.Optional;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.device.NamedDevice;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
+import org.iommu4j.sim.pcie.FunctionConfig;
+import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.vfio.testvendor.TestDevice;
 import org.iommu4j.vfio.testvendor.TestDomain;
 import org.iommu4j.vfio.testvendor.TestHost;
@@ -49,6 +54,64 @@ class VfioReleaseTest {
             assertThatCode(() -> new Vfio(host.core(), VfioOptions.DEFAULT.withRelease(release)))
                     .as("VFIO of %s", release)
                     .doesNotThrowAnyException();
+        }
+    }
+
+    /** A function with MSI-X and 64 KiB of registers at BAR 0. */
+    private VfioDevice openDeviceWithRegisters(String release) {
+        TestHost of = new TestHost().with(VfioOptions.DEFAULT.withRelease(LinuxRelease.of(release)));
+        ConfigSpaceBuilder builder = ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_ETHERNET)
+                .registers(0, 0xe000_0000L, 0x1_0000);
+        byte[] bytes = builder.build();
+        bytes[0x41] = (byte) 0x90;
+        bytes[0x90] = 0x11;
+        TestDevice endpoint = of.add(
+                "00:07.0",
+                new FunctionConfig(new FunctionDescription(
+                        PciAddress.parse("00:07.0"),
+                        Optional.empty(),
+                        bytes,
+                        Optional.empty(),
+                        false,
+                        builder.barSizes())));
+        VfioDevice registered = of.vfio().register(endpoint.id());
+        VfioContainer container = of.vfio().openContainer(process);
+        VfioGroup group = of.vfio().openGroup(registered.groupId());
+        group.setContainer(container);
+        container.setIommu(VfioExtension.TYPE1_IOMMU);
+        return group.openDevice(endpoint.id());
+    }
+
+    @Test
+    void since65VectorsOfMsiXCanBeAdded() {
+        for (String release : List.of("6.4", "6.5")) {
+            assertThat(openDeviceWithRegisters(release).interruptInfo(2).flags() & VfioInterruptInfo.NORESIZE)
+                    .as(release)
+                    .isEqualTo(release.equals("6.4") ? VfioInterruptInfo.NORESIZE : 0);
+        }
+    }
+
+    @Test
+    void since619ARegionIsExported() {
+        for (String release : List.of("6.18", "6.19")) {
+            VfioDevice opened = openDeviceWithRegisters(release);
+            if (release.equals("6.18")) {
+                refused(Errno.ENOTTY, () -> opened.exportDmaBuf(9, 9, List.of()));
+            } else {
+                assertThat(opened.exportDmaBuf(0, 0, List.of(new DmaBufRange(0, 4096)))
+                                .size())
+                        .isEqualTo(4096);
+            }
+        }
+    }
+
+    @Test
+    void since71AnEmptyRegionIsClaimedFirst() {
+        for (String release : List.of("7.0", "7.1")) {
+            VfioDevice opened = openDeviceWithRegisters(release);
+            refused(
+                    release.equals("7.0") ? Errno.EINVAL : Errno.ENODEV,
+                    () -> opened.exportDmaBuf(1, 0, List.of(new DmaBufRange(0, 4096))));
         }
     }
 

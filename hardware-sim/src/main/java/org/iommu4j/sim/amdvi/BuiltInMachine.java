@@ -92,7 +92,12 @@ final class BuiltInMachine {
         byte[] config = function.config();
         config[HEADER_TYPE] |= (byte) 0x80;
         return new FunctionDescription(
-                function.address(), function.upstreamBridge(), config, function.unit(), function.externalFacing());
+                function.address(),
+                function.upstreamBridge(),
+                config,
+                function.unit(),
+                function.externalFacing(),
+                function.barSizes());
     }
 
     private static FunctionDescription iommu() {

@@ -18,8 +18,9 @@ import org.iommu4j.sim.spi.FunctionDescription;
  * </pre>
  *
  * <p>A root port's requests pass the unit of the device below it; the host bridge makes none. Both GPUs have Enable No
- * Snoop set at power-on, the default of PCI Express. A built-in machine has {@link #CPUS} CPUs, caches of {@link
- * org.iommu4j.sim.spi.CacheGeometry#ORDINARY} and {@link #MEMORY_BYTES} of memory.
+ * Snoop set at power-on, the default of PCI Express. BAR 0 of each opens 16 MiB of registers, BAR 1 256 MiB of memory.
+ * A built-in machine has {@link #CPUS} CPUs, caches of {@link org.iommu4j.sim.spi.CacheGeometry#ORDINARY} and {@link
+ * #MEMORY_BYTES} of memory.
  */
 public final class BuiltInTopology {
     /** CPUs of a built-in machine. */
@@ -42,6 +43,16 @@ public final class BuiltInTopology {
 
     /** The root port above the second GPU. */
     public static final PciAddress SECOND_GPU_PORT = new PciAddress(0, 0, 2, 0);
+
+    /** Where the first GPU has its registers, and how many bytes; the second has its own behind them. */
+    private static final long REGISTERS = 0xe000_0000L;
+
+    private static final long REGISTERS_BYTES = 16L << 20;
+
+    /** Where the first GPU has its memory, and how many bytes. */
+    private static final long DEVICE_MEMORY = 0x40_0000_0000L;
+
+    private static final long DEVICE_MEMORY_BYTES = 256L << 20;
 
     /** Vendor id of devices that exist only here; QEMU's bridges use it too (Red Hat). */
     private static final int VENDOR_ID = 0x1b36;
@@ -67,8 +78,8 @@ public final class BuiltInTopology {
                         false),
                 port(GPU_PORT, 1, gpuUnit),
                 port(SECOND_GPU_PORT, 2, secondGpuUnit),
-                gpu(GPU, GPU_PORT, 0x0100, ConfigSpaceBuilder.CLASS_VGA, gpuUnit),
-                gpu(SECOND_GPU, SECOND_GPU_PORT, 0x0101, ConfigSpaceBuilder.CLASS_3D, secondGpuUnit));
+                gpu(0, GPU, GPU_PORT, 0x0100, ConfigSpaceBuilder.CLASS_VGA, gpuUnit),
+                gpu(1, SECOND_GPU, SECOND_GPU_PORT, 0x0101, ConfigSpaceBuilder.CLASS_3D, secondGpuUnit));
     }
 
     /**
@@ -103,9 +114,11 @@ public final class BuiltInTopology {
     }
 
     private static FunctionDescription gpu(
-            PciAddress address, PciAddress port, int deviceId, int classCode, String unit) {
-        byte[] config =
-                ConfigSpaceBuilder.endpoint(VENDOR_ID, deviceId, classCode).build();
-        return new FunctionDescription(address, Optional.of(port), config, Optional.of(unit), false);
+            int number, PciAddress address, PciAddress port, int deviceId, int classCode, String unit) {
+        ConfigSpaceBuilder config = ConfigSpaceBuilder.endpoint(VENDOR_ID, deviceId, classCode)
+                .registers(0, REGISTERS + number * REGISTERS_BYTES, REGISTERS_BYTES)
+                .deviceMemory(1, DEVICE_MEMORY + number * DEVICE_MEMORY_BYTES, DEVICE_MEMORY_BYTES);
+        return new FunctionDescription(
+                address, Optional.of(port), config.build(), Optional.of(unit), false, config.barSizes());
     }
 }

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.pcie;
 
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import org.iommu4j.sim.spi.FunctionDescription;
+
 /**
  * Writes the bytes of a PCI function's configuration space at power-on.
  *
@@ -42,11 +47,15 @@ public final class ConfigSpaceBuilder {
     /** Device Control at power-on: relaxed ordering and no-snoop enabled, maximum read request of 512 bytes. */
     public static final int DEVICE_CONTROL_DEFAULT = 0x2810;
 
+    private static final int BARS = 0x10;
+    private static final int BAR_64_BITS = 0x4;
+    private static final int BAR_PREFETCHABLE = 0x8;
     private static final int PCI_EXPRESS_OFFSET = 0x40;
     private static final int EXTENDED_OFFSET = 0x100;
     private static final int EXTENDED_SIZE = 0x10;
 
     private final byte[] bytes;
+    private final List<Long> barSizes = new ArrayList<>(Collections.nCopies(FunctionDescription.MAX_BARS, 0L));
     private int nextExtended = EXTENDED_OFFSET;
 
     private ConfigSpaceBuilder(int size, int vendorId, int deviceId, int classCode, int headerType) {
@@ -117,6 +126,38 @@ public final class ConfigSpaceBuilder {
         return this;
     }
 
+    /**
+     * Has a base address register open registers: memory below 4 GiB that is not prefetchable.
+     *
+     * @param bar its number, from 0
+     * @param address where firmware placed it, a multiple of the size
+     * @param size bytes, a power of 2 from 16 on
+     */
+    public ConfigSpaceBuilder registers(int bar, long address, long size) {
+        put32(BARS + 4 * bar, (int) address);
+        barSizes.set(bar, size);
+        return this;
+    }
+
+    /**
+     * Has two base address registers open a device's memory: prefetchable, anywhere.
+     *
+     * @param bar the number of the first, from 0
+     * @param address where firmware placed it, a multiple of the size
+     * @param size bytes, a power of 2 from 16 on
+     */
+    public ConfigSpaceBuilder deviceMemory(int bar, long address, long size) {
+        put32(BARS + 4 * bar, (int) address | BAR_64_BITS | BAR_PREFETCHABLE);
+        put32(BARS + 4 * bar + 4, (int) (address >>> 32));
+        barSizes.set(bar, size);
+        return this;
+    }
+
+    /** Returns the sizes of its base address registers, as {@link FunctionDescription#barSizes} has them. */
+    public List<Long> barSizes() {
+        return List.copyOf(barSizes);
+    }
+
     /** Marks the function as one of several of its device. */
     public ConfigSpaceBuilder multiFunction() {
         bytes[0x0e] |= (byte) 0x80;
@@ -176,6 +217,11 @@ public final class ConfigSpaceBuilder {
     /** Returns a copy of the bytes: 256 of a conventional function, 4096 of a PCI Express one. */
     public byte[] build() {
         return bytes.clone();
+    }
+
+    private void put32(int offset, int value) {
+        put16(offset, value);
+        put16(offset + 2, value >>> 16);
     }
 
     private void put16(int offset, int value) {

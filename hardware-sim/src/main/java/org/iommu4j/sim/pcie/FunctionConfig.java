@@ -13,9 +13,9 @@ import org.jspecify.annotations.Nullable;
  * <p>Writable: Command, Cache Line Size, Interrupt Line; a bridge's bus numbers, windows and Bridge Control; Device
  * Control (all except its top bit, with Enable Relaxed Ordering and Enable No Snoop), Link Control, Slot Control, Root
  * Control and Device Control 2; MSI and MSI-X; the power state; ACS Control as far as its capability bits allow; ATS,
- * PRI and PASID Control. Write-1-to-clear: the error bits of Status, Secondary Status, Device Status and PRI Status.
- * Everything else is read-only, including base address registers: sizing them is not modelled. Source: PCI Express Base
- * 5.0, chapter 7.
+ * PRI and PASID Control. Base address registers are writable down to the size that the description gives them, so that
+ * writing all ones tells it; those without a size are read-only. Write-1-to-clear: the error bits of Status, Secondary
+ * Status, Device Status and PRI Status. Everything else is read-only. Source: PCI Express Base 5.0, chapter 7.
  *
  * <p>At power-on the bytes are those of the description. In addition, memory space and bus mastering of devices and
  * bridges are enabled, as by firmware and {@code pci_set_master}.
@@ -94,7 +94,7 @@ public final class FunctionConfig implements ConfigSpace {
         }
         WriteMasks writable = masks;
         if (writable == null) {
-            writable = WriteMasks.of(this);
+            writable = WriteMasks.of(this, description.barSizes());
             masks = writable;
         }
         if (all == powerOn) {

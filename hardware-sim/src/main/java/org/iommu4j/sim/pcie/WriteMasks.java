@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.pcie;
 
+import java.util.List;
 import org.iommu4j.pci.ConfigSpace;
 
 /** The bits of a configuration space that software can write, and those that it clears by writing 1. */
@@ -8,6 +9,12 @@ final class WriteMasks {
     private static final int CAPABILITY_POWER_MANAGEMENT = 0x01;
     private static final int CAPABILITY_MSI = 0x05;
     private static final int CAPABILITY_MSI_X = 0x11;
+    private static final int BARS = 0x10;
+    private static final int BARS_OF_BRIDGE = 2;
+    private static final int BARS_OF_DEVICE = 6;
+    private static final int ROM = 6;
+    private static final int ROM_OF_DEVICE = 0x30;
+    private static final int ROM_OF_BRIDGE = 0x38;
     private static final int EXTENDED_ATS = 0x000f;
     private static final int EXTENDED_PRI = 0x0013;
     private static final int EXTENDED_PASID = 0x001b;
@@ -20,7 +27,12 @@ final class WriteMasks {
         clearable = new byte[size];
     }
 
-    static WriteMasks of(FunctionConfig config) {
+    /**
+     * Returns the bits of a function.
+     *
+     * @param barSizes the bytes behind each base address register and the expansion ROM's, 0 for none
+     */
+    static WriteMasks of(FunctionConfig config, List<Long> barSizes) {
         WriteMasks masks = new WriteMasks(config.size());
         boolean pciExpress = config.pciExpressOffset() != 0;
         // PCI Express hardwires special cycles, memory write and invalidate, VGA snoop and fast back-to-back to 0.
@@ -34,6 +46,7 @@ final class WriteMasks {
         if (config.isBridge()) {
             masks.bridge();
         }
+        masks.baseAddresses(config, barSizes);
         masks.pciExpress(config.pciExpressOffset());
         masks.otherCapabilities(config);
         masks.extendedCapabilities(config);
@@ -50,6 +63,27 @@ final class WriteMasks {
         writable(0x2c, 4, -1);
         writable(0x30, 4, -1);
         writable(0x3e, 2, 0x005f); // Bridge Control
+    }
+
+    /** An address is a multiple of the size; the bits below tell the kind, or are 0. PCI Express Base 5.0, 7.5.1.2. */
+    private void baseAddresses(ConfigSpace config, List<Long> sizes) {
+        int count = config.isBridge() ? BARS_OF_BRIDGE : BARS_OF_DEVICE;
+        for (int i = 0; i < Math.min(count, sizes.size()); i++) {
+            long mask = -sizes.get(i);
+            int at = BARS + 4 * i;
+            int kind = config.read(at, 4);
+            if (mask != 0) {
+                boolean io = (kind & 1) != 0;
+                writable(at, 4, (int) mask & (io ? ~0x3 : ~0xf));
+                if (!io && (kind & 0x6) == 0x4) {
+                    writable(at + 4, 4, (int) (mask >>> 32));
+                }
+            }
+        }
+        if (sizes.size() > ROM && sizes.get(ROM) != 0) {
+            int at = config.isBridge() ? ROM_OF_BRIDGE : ROM_OF_DEVICE;
+            writable(at, 4, ((int) -sizes.get(ROM) & ~0x7ff) | 1);
+        }
     }
 
     private void pciExpress(int offset) {

@@ -4,6 +4,8 @@ package org.iommu4j.sim.pcie;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.Collections;
+import java.util.List;
 import java.util.Optional;
 import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
@@ -69,6 +71,44 @@ class FunctionConfigTest {
         assertThat(port.read(Integer.decode(offset), bytes))
                 .as(what)
                 .isEqualTo(Long.decode(expected).intValue());
+    }
+
+    @Test
+    void aBaseAddressRegisterTakesAddressesDownToItsSize() {
+        byte[] bytes = ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_ETHERNET)
+                .registers(0, 0xe000_0000L, 0x1000)
+                .deviceMemory(2, 0x40_0000_0000L, 1L << 33)
+                .build();
+        bytes[0x24] = 1;
+        FunctionConfig config = new FunctionConfig(new FunctionDescription(
+                new PciAddress(0, 1, 0, 0),
+                Optional.empty(),
+                bytes,
+                Optional.empty(),
+                false,
+                List.of(0x1000L, 0L, 1L << 33, 0L, 0L, 0x20L, 0x800L)));
+        assertThat(config.read(0x10, 4)).isEqualTo(0xe000_0000);
+        assertThat(config.read(0x18, 4)).as("prefetchable, 64 bits").isEqualTo(0xc);
+        assertThat(config.read(0x1c, 4)).isEqualTo(0x40);
+        for (int at = 0x10; at <= 0x30; at += 4) {
+            config.write(at, 4, -1);
+        }
+        assertThat(config.read(0x10, 4)).isEqualTo(0xffff_f000);
+        assertThat(config.read(0x14, 4)).as("opens nothing").isZero();
+        assertThat(config.read(0x18, 4)).as("the lower half of 8 GiB").isEqualTo(0xc);
+        assertThat(config.read(0x1c, 4)).isEqualTo(0xffff_fffe);
+        assertThat(config.read(0x24, 4)).as("32 ports").isEqualTo(0xffff_ffe1);
+        assertThat(config.read(0x30, 4)).as("a ROM and its enable bit").isEqualTo(0xffff_f801);
+    }
+
+    @Test
+    void onlyPowersOfTwoAreSizesOfBaseAddressRegisters() {
+        FunctionDescription function = new FunctionDescription(
+                new PciAddress(0, 1, 0, 0), Optional.empty(), new byte[256], Optional.empty(), false);
+        for (List<Long> wrong : List.of(List.of(48L), List.of(2L), Collections.nCopies(8, 0L))) {
+            assertThatThrownBy(() -> function.withBarSizes(wrong)).isInstanceOf(IllegalArgumentException.class);
+        }
+        assertThat(function.withBarSizes(List.of(Long.MIN_VALUE)).barSizes()).containsExactly(1L << 63);
     }
 
     @Test

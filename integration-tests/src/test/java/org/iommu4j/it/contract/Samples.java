@@ -155,10 +155,12 @@ import org.iommu4j.vfio.VfioFile;
 import org.iommu4j.vfio.VfioGroup;
 import org.iommu4j.vfio.VfioOptions;
 import org.iommu4j.vfio.iommufd.DirtyRange;
+import org.iommu4j.vfio.iommufd.DmaBuf;
 import org.iommu4j.vfio.iommufd.HwptAlloc;
 import org.iommu4j.vfio.iommufd.HwptState;
 import org.iommu4j.vfio.iommufd.IoasCopy;
 import org.iommu4j.vfio.iommufd.IoasMap;
+import org.iommu4j.vfio.iommufd.IoasMapDmaBuf;
 import org.iommu4j.vfio.iommufd.IoasMapFile;
 import org.iommu4j.vfio.iommufd.Iommufd;
 import org.iommu4j.vfio.iommufd.IommufdAccess;
@@ -261,7 +263,12 @@ final class Samples {
         add(iommufd, user, options, file, iommufd.vfioContainer(), hwpt, iommufd.getHwInfo(id, 0, 0), owner);
         add(iommufd.createAccess(owner, true), iommufd.faultQueueAlloc(0), HardwareInfo.NONE, user.account());
         add(new HwptAlloc(0, id, ioas), new DirtyRange(hwpt.ioasId(), 0, 0, 4096, 4096));
-        add(new IoasMap(IoasMap.READABLE, ioas, 0x10_0000, 4096, 0), new IoasMapFile(0, ioas, memory, 0, 4096, 0));
+        DmaBuf buffer = new DmaBuf(List.of(new DmaBuf.Range(0xe000_0000L, 4096)));
+        add(
+                new IoasMap(IoasMap.READABLE, ioas, 0x10_0000, 4096, 0),
+                new IoasMapFile(0, ioas, memory, 0, 4096, 0),
+                buffer,
+                new IoasMapDmaBuf(0, ioas, buffer, 0, 4096, 0));
         add(new IoasCopy(IoasMap.READABLE, ioas, ioas, 4096, 0, 0));
     }
 

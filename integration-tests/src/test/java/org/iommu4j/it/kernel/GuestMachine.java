@@ -60,7 +60,7 @@ final class GuestMachine {
             Path file =
                     Path.of(Objects.requireNonNull(GuestMachine.class.getResource("/captures/" + each + ".tar"), each)
                             .getPath());
-            return WORKBENCH.describe(WORKBENCH.read(file));
+            return EduDevice.withRegisters(WORKBENCH.describe(WORKBENCH.read(file)));
         });
     }
 

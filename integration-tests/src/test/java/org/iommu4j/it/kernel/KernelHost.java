@@ -137,7 +137,8 @@ final class KernelHost {
                         each.upstreamBridge(),
                         each.config(),
                         each.unit().map(name -> behindSecond.contains(each.address()) ? "dmar0" : "dmar1"),
-                        each.externalFacing()))
+                        each.externalFacing(),
+                        each.barSizes()))
                 .toList();
         MachineDescription machine =
                 shape.withUnits(List.of(second, first)).withFunctions(functions).withAcpiTables(tables);
@@ -154,11 +155,11 @@ final class KernelHost {
     private static synchronized MachineDescription shape(String capture) {
         return SHAPES.computeIfAbsent(
                 capture,
-                name -> WORKBENCH
+                name -> EduDevice.withRegisters(WORKBENCH
                         .describe(WORKBENCH.read(Path.of(
                                 Objects.requireNonNull(KernelHost.class.getResource("/captures/" + name + ".tar"), name)
                                         .getPath())))
-                        .withBootOptions(BootOptions.DEFAULT));
+                        .withBootOptions(BootOptions.DEFAULT)));
     }
 
     private static TranslationUnitSpec with(

@@ -16,6 +16,7 @@ import org.iommu4j.vfio.VfioDevice;
 import org.iommu4j.vfio.VfioDeviceInfo;
 import org.iommu4j.vfio.VfioGroup;
 import org.iommu4j.vfio.VfioOptions;
+import org.iommu4j.vfio.VfioRegionInfo;
 import org.iommu4j.vfio.type1.DirtyPages;
 import org.iommu4j.vfio.type1.DmaMap;
 import org.iommu4j.vfio.type1.DmaUnmap;
@@ -39,7 +40,8 @@ final class VfioProgram {
     private static final long HUGE = 0x7f30_0000_0000L;
     private static final long DMA_BUFFER = 0x7f40_0000_0000L;
 
-    private static final String BARS = "regions of BARs";
+    private static final String BARS = "mappings of BARs";
+    private static final int CONFIG_REGION = 7;
     private static final String FRAMES = "where the kernel put a page";
 
     private static final String[] EXTENSIONS = {
@@ -305,11 +307,13 @@ final class VfioProgram {
         out.print(
                 "  DEVICE_GET_INFO flags=%s regions=%d irqs=%d", hex(info.flags()), info.regions(), info.interrupts());
         ConfigSpace config = device.config();
-        out.print("  config region size=%s", hex(config.size()));
+        out.print(
+                "  config region size=%s", hex(device.regionInfo(CONFIG_REGION).size()));
         int before = config.read(4, 2);
         config.write(4, 2, before | 6);
         out.print("  PCI command at open=%s after enabling MEM|BM=%s", hex(before), hex(config.read(4, 2)));
-        out.printOutside(BARS, "BAR0 size=");
+        VfioRegionInfo bar = device.regionInfo(0);
+        out.print("  BAR0 size=%s flags=%s", hex(bar.size()), hex(bar.flags()));
         return device;
     }
 

@@ -3,26 +3,36 @@ package org.iommu4j.vfio.iommufd;
 
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IotlbGather;
-import org.iommu4j.Prot;
 import org.iommu4j.core.IommuMapper;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Maps areas in a domain, and unmaps them.
  *
- * <p>Every mapping has {@link Prot#CACHE}. Under the lock of the areas' IOAS. Source: {@code batch_to_domain}, {@code
- * iopt_area_unmap_domain}.
+ * <p>Under the lock of the areas' IOAS. Source: {@code batch_to_domain}, {@code iopt_area_unmap_domain}.
  */
 final class AreaMapper {
     private final IotlbGather gather = new IotlbGather();
 
     /**
-     * Maps an area whose pages are pinned; all or nothing.
+     * Maps an area whose pages are pinned; all or nothing. Nothing is mapped of memory that was taken away.
      *
      * @param largePages whether contiguous pages are mapped at once, so that they may get one large entry
      * @throws org.iommu4j.IommuException as {@link IommuMapper#map}
      */
     void map(IommuDomain domain, IoasArea area, boolean largePages) {
+        if (area.pages instanceof DmaBufPages exported) {
+            exported.map(
+                    domain,
+                    area,
+                    () -> add(domain, area, largePages),
+                    () -> remove(domain, area, area.length(), new IotlbGather()));
+        } else {
+            add(domain, area, largePages);
+        }
+    }
+
+    private void add(IommuDomain domain, IoasArea area, boolean largePages) {
         long length = area.length();
         long done = 0;
         try {
@@ -31,12 +41,12 @@ final class AreaMapper {
                 long run = largePages
                         ? area.pages.contiguous(area.offset + done, length - done)
                         : toPageEnd(area, done, length);
-                IommuMapper.map(domain, area.iova + done, physicalAddress, run, area.prot | Prot.CACHE);
+                IommuMapper.map(domain, area.iova + done, physicalAddress, run, area.prot | area.pages.prot());
                 done += run;
             }
         } catch (RuntimeException failure) {
             if (done != 0) {
-                RuntimeException second = unmap(domain, area, done);
+                RuntimeException second = remove(domain, area, done, gather);
                 if (second != null) {
                     failure.addSuppressed(second);
                 }
@@ -48,10 +58,13 @@ final class AreaMapper {
     /** Unmaps all of an area; returns a failure after which devices may go on using its pages, or null. */
     @Nullable
     RuntimeException unmap(IommuDomain domain, IoasArea area) {
-        return unmap(domain, area, area.length());
+        return area.pages instanceof DmaBufPages exported
+                ? exported.unmap(domain, area)
+                : remove(domain, area, area.length(), gather);
     }
 
-    private @Nullable RuntimeException unmap(IommuDomain domain, IoasArea area, long length) {
+    private static @Nullable RuntimeException remove(
+            IommuDomain domain, IoasArea area, long length, IotlbGather gather) {
         try {
             long unmapped = IommuMapper.unmap(domain, area.iova, length, gather);
             if (unmapped != length) {
@@ -67,7 +80,7 @@ final class AreaMapper {
     }
 
     private static long toPageEnd(IoasArea area, long from, long length) {
-        long inPage = (area.offset + from) & (UserPages.PAGE_SIZE - 1);
-        return Math.min(UserPages.PAGE_SIZE - inPage, length - from);
+        long inPage = (area.offset + from) & (AreaPages.PAGE_SIZE - 1);
+        return Math.min(AreaPages.PAGE_SIZE - inPage, length - from);
     }
 }

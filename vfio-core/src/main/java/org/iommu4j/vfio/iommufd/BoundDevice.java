@@ -214,7 +214,7 @@ public final class BoundDevice extends IommufdObject {
             throw failure;
         }
         if (old != null) {
-            endFaults(pasid, old);
+            endFaults(pasid, old, context.rules.answersWhatWaits() || hwpt.fault() == old.fault());
             RuntimeException failure = collect(old, null);
             if (failure != null) {
                 throw failure;
@@ -263,7 +263,7 @@ public final class BoundDevice extends IommufdObject {
     private void leave(int pasid) {
         DeviceGroup.Left left = group.detach(device, pasid);
         RuntimeException failure = left.failure();
-        failure = Failures.run(failure, () -> endFaults(pasid, left.hwpt()));
+        failure = Failures.run(failure, () -> endFaults(pasid, left.hwpt(), true));
         failure = collect(left.hwpt(), failure);
         if (failure != null) {
             throw failure;
@@ -335,14 +335,19 @@ public final class BoundDevice extends IommufdObject {
         queue.addSource(faultSource);
     }
 
-    /** What waits of a PASID that has left a HWPT is answered. */
-    private void endFaults(int pasid, Hwpt left) {
+    /** What waits of a PASID that has left a HWPT is answered, or left there. */
+    private void endFaults(int pasid, Hwpt left, boolean answered) {
         FaultQueue queue = left.fault();
         if (queue == null) {
             return;
         }
         PageRequests requests = device.pageRequests().orElseThrow();
-        RuntimeException failure = Failures.run(null, () -> queue.refuse(requests, pasid));
+        RuntimeException failure = null;
+        if (answered) {
+            failure = Failures.run(null, () -> queue.refuse(requests, pasid));
+        } else {
+            queue.leave(requests, pasid);
+        }
         failure = Failures.run(failure, () -> stopFaults(left));
         if (failure != null) {
             throw failure;

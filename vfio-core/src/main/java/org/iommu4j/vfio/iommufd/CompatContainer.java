@@ -304,12 +304,12 @@ public final class CompatContainer {
         if (length != 0 && Long.compareUnsigned(address + (length - 1), address) < 0) {
             throw new IommuException(Errno.EOVERFLOW, "the memory wraps around");
         }
-        if (length == 0 || Long.compareUnsigned(length, -1L - UserPages.PAGE_SIZE) > 0) {
+        if (length == 0 || Long.compareUnsigned(length, AreaPages.LONGEST) > 0) {
             throw new IommuException(Errno.EINVAL, "memory of 0x" + Long.toHexString(length) + " bytes");
         }
         UserPages pages = new UserPages(
                 user.memory(), user, context.accounting.of(user), address, (prot & Prot.WRITE) != 0, false);
-        return new Ioas.Piece(pages, address & (UserPages.PAGE_SIZE - 1), length);
+        return new Ioas.Piece(pages, address & (AreaPages.PAGE_SIZE - 1), length);
     }
 
     /** Unmaps a range, with an argument of the usual size. */
@@ -381,7 +381,7 @@ public final class CompatContainer {
         for (IommuDomain domain : ioas.domains()) {
             sizes &= domain.pageSizes();
         }
-        long whole = sizes & -UserPages.PAGE_SIZE;
+        long whole = sizes & -AreaPages.PAGE_SIZE;
         List<IovaRange> ranges = ioas.ranges();
         // Two capabilities, each at a multiple of 8: how many mappings there may be, and the ranges.
         int needed = INFO_CAPABILITIES_AT
@@ -393,7 +393,7 @@ public final class CompatContainer {
         return new Info(
                 needed,
                 HAS_PAGE_SIZES | HAS_CAPABILITIES,
-                sizes == whole ? sizes : whole | UserPages.PAGE_SIZE,
+                sizes == whole ? sizes : whole | AreaPages.PAGE_SIZE,
                 Integer.compareUnsigned(argsz, needed) < 0 ? 0 : INFO_CAPABILITIES_AT,
                 ranges,
                 0xffffffffL);

@@ -10,7 +10,7 @@ import org.iommu4j.vfio.type1.IovaRange;
 /** The record of written pages of a HWPT. Source: {@code iopt_read_and_clear_dirty_data}, {@code iova_bitmap.c}. */
 final class DirtyPages {
     private static final int PAGE_SHIFT = 12;
-    private static final long PAGE_SIZE = UserPages.PAGE_SIZE;
+    private static final long PAGE_SIZE = AreaPages.PAGE_SIZE;
 
     /** The most pages that are read at once. */
     private static final long MOST_PAGES = 1L << 20;

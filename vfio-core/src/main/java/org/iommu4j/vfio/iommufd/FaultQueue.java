@@ -21,7 +21,16 @@ import org.iommu4j.capability.PageRequests;
  * iommufd_fault}.
  */
 public final class FaultQueue extends IommufdObject implements AutoCloseable {
-    private record Waiting(int deviceId, PageRequests device, PageRequestGroup group) {}
+    /**
+     * A group without an answer.
+     *
+     * @param left whether its device was moved away, and it stayed ({@link #leave})
+     */
+    private record Waiting(int deviceId, PageRequests device, PageRequestGroup group, boolean left) {
+        Waiting leaving() {
+            return new Waiting(deviceId, device, group, true);
+        }
+    }
 
     private final ObjectTable table;
     private final Runnable release;
@@ -104,7 +113,12 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
         if (answered == null) {
             throw new IommuException(Errno.EINVAL, "no group waits under the cookie " + cookie);
         }
-        answered.device().respond(answered.group(), code == 0 ? PageResponse.SUCCESS : PageResponse.INVALID);
+        PageResponse response = code == PageResponse.SUCCESS.code() ? PageResponse.SUCCESS : PageResponse.INVALID;
+        if (answered.left()) {
+            respondUnlessAnswered(answered, response);
+        } else {
+            answered.device().respond(answered.group(), response);
+        }
     }
 
     /**
@@ -142,7 +156,7 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
 
     /** Queues a group. */
     synchronized void deliver(int deviceId, PageRequests device, PageRequestGroup group) {
-        unread.add(new Waiting(deviceId, device, group));
+        unread.add(new Waiting(deviceId, device, group, false));
     }
 
     /**
@@ -152,7 +166,20 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
      * @throws IommuException ETIMEDOUT or EIO as {@link PageRequests#respond}; the others are answered nevertheless
      */
     void refuse(PageRequests device, int pasid) {
-        refuse(waiting -> waiting.device() == device && waiting.group().pasid() == pasid);
+        refuse(waiting -> isOf(waiting, device, pasid));
+    }
+
+    /**
+     * Has the groups of a PASID wait on, though it left for a HWPT of another queue. They can be read and answered as
+     * long as the queue is there. Linux reads them then through memory that it freed.
+     */
+    synchronized void leave(PageRequests device, int pasid) {
+        unread.replaceAll(waiting -> isOf(waiting, device, pasid) ? waiting.leaving() : waiting);
+        read.replaceAll((cookie, waiting) -> isOf(waiting, device, pasid) ? waiting.leaving() : waiting);
+    }
+
+    private static boolean isOf(Waiting waiting, PageRequests device, int pasid) {
+        return !waiting.left() && waiting.device() == device && waiting.group().pasid() == pasid;
     }
 
     private void refuse(Predicate<Waiting> leaves) {
@@ -163,16 +190,16 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
         }
         RuntimeException failure = null;
         for (Waiting waiting : leaving) {
-            failure = Failures.run(failure, () -> refuse(waiting));
+            failure = Failures.run(failure, () -> respondUnlessAnswered(waiting, PageResponse.INVALID));
         }
         if (failure != null) {
             throw failure;
         }
     }
 
-    private static void refuse(Waiting waiting) {
+    private static void respondUnlessAnswered(Waiting waiting, PageResponse response) {
         try {
-            waiting.device().respond(waiting.group(), PageResponse.INVALID);
+            waiting.device().respond(waiting.group(), response);
         } catch (IommuException refusal) {
             if (refusal.errno() != Errno.EINVAL && refusal.errno() != Errno.ENODEV) {
                 throw refusal;

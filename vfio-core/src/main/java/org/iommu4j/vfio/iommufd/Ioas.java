@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  * {@code struct iommufd_ioas}, {@code struct io_pagetable}, {@code io_pagetable.c}.
  */
 final class Ioas extends IommufdObject {
-    private static final long PAGE_SIZE = UserPages.PAGE_SIZE;
+    private static final long PAGE_SIZE = AreaPages.PAGE_SIZE;
 
     /** The largest page that addresses which Linux chooses are aligned to: a huge page of x86. */
     private static final long HUGE_PAGE = 2L << 20;
@@ -28,7 +28,7 @@ final class Ioas extends IommufdObject {
     private static final int TRIES = 100;
 
     /** Memory to be mapped, a part of a list. */
-    record Piece(UserPages pages, long offset, long length) {}
+    record Piece(AreaPages pages, long offset, long length) {}
 
     /** What an unmap did: the bytes, and why it stopped early, if it did. */
     record Unmapped(long bytes, @Nullable RuntimeException failure) {}
@@ -359,7 +359,7 @@ final class Ioas extends IommufdObject {
     /** Unpins an area's pages, unless a device may still use them. */
     private void release(IoasArea area, boolean lost) {
         if (lost) {
-            quarantined += (area.length() + PAGE_SIZE - 1) / PAGE_SIZE;
+            quarantined += area.pages.isMemory() ? (area.length() + PAGE_SIZE - 1) / PAGE_SIZE : 0;
         } else {
             area.pages.unpin(area.offset, area.length(), (area.prot & Prot.WRITE) != 0);
         }
@@ -469,8 +469,8 @@ final class Ioas extends IommufdObject {
     /**
      * Cuts an area in two, behind an address; nothing happens where there is none, or where it begins or ends.
      *
-     * @throws IommuException EINVAL (misaligned, pinned by an access, or mapped with large pages), EBUSY (being
-     *     unmapped)
+     * @throws IommuException EBUSY (being unmapped), EOPNOTSUPP (no RAM), EINVAL (misaligned, pinned by an access, or
+     *     mapped with large pages)
      */
     synchronized void cutAfter(long iova) {
         checkThere();
@@ -480,6 +480,9 @@ final class Ioas extends IommufdObject {
         }
         if (area.preventAccess) {
             throw refused(Errno.EBUSY, area.iova, area.length(), "the area is being unmapped");
+        }
+        if (!area.pages.isMemory()) {
+            throw refused(Errno.EOPNOTSUPP, area.iova, area.length(), "an area of a dma-buf can't be cut");
         }
         long start = iova + 1;
         if (((start | area.offsetOf(start)) & (alignment - 1)) != 0
@@ -614,8 +617,8 @@ final class Ioas extends IommufdObject {
     /**
      * Pins the pages of a range for an access, and returns their memory.
      *
-     * @throws IommuException ENOENT (a byte is not mapped, or is being unmapped), EPERM (not writable), EINVAL (a part
-     *     of a page), EFAULT, ENOMEM; nothing is pinned
+     * @throws IommuException ENOENT (a byte is not mapped, or is being unmapped), EPERM (not writable), EINVAL (no RAM,
+     *     or a part of a page), EFAULT, ENOMEM; nothing is pinned
      */
     synchronized List<Piece> pinForAccess(long iova, long length, boolean write) {
         checkThere();
@@ -630,6 +633,9 @@ final class Ioas extends IommufdObject {
                 }
                 if (write && (area.prot & Prot.WRITE) == 0) {
                     throw refused(Errno.EPERM, area.iova, area.length(), "the area is read only");
+                }
+                if (!area.pages.isMemory()) {
+                    throw refused(Errno.EINVAL, area.iova, area.length(), "an area of a dma-buf is no RAM");
                 }
                 long end = Long.compareUnsigned(area.last, last) < 0 ? area.last : last;
                 boolean wholePages = (area.offsetOf(next) - next) % PAGE_SIZE == 0
@@ -677,8 +683,8 @@ final class Ioas extends IommufdObject {
     // ---- other -----------------------------------------------------------------------------------------------------
 
     /** Returns the areas' memory, lowest IOVA first; once for each area. */
-    synchronized List<UserPages> memory() {
-        List<UserPages> all = new ArrayList<>(areas.size());
+    synchronized List<AreaPages> memory() {
+        List<AreaPages> all = new ArrayList<>(areas.size());
         for (IoasArea area = areas.first(); area != null; area = areas.after(area)) {
             all.add(area.pages);
         }
@@ -698,11 +704,18 @@ final class Ioas extends IommufdObject {
         return parts;
     }
 
-    /** Returns the last byte of the area of an address. */
+    /**
+     * Returns the last byte of the area of an address.
+     *
+     * @throws IommuException ENOENT (there is none), EINVAL (its memory was taken away)
+     */
     synchronized long endOfArea(long iova) {
         IoasArea area = areas.overlapping(iova, iova);
         if (area == null) {
             throw new IommuException(Errno.ENOENT, "nothing is mapped at IOVA " + Hex.of(iova));
+        }
+        if (area.pages.isRevoked()) {
+            throw refused(Errno.EINVAL, area.iova, area.length(), "the dma-buf was revoked");
         }
         return area.last;
     }

@@ -4,7 +4,7 @@ package org.iommu4j.vfio.iommufd;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A contiguous range of an IOAS that maps a contiguous range of a process's memory; a node of {@link AreaTree}.
+ * A contiguous range of an IOAS that maps a contiguous range of memory; a node of {@link AreaTree}.
  *
  * <p>Under the lock of its IOAS. Source: {@code struct iopt_area}.
  */
@@ -14,7 +14,7 @@ final class IoasArea {
     /** Last IOVA, inclusive. */
     final long last;
     /** What it maps. */
-    final UserPages pages;
+    final AreaPages pages;
     /** The first byte in {@link #pages}. */
     final long offset;
     /** {@link org.iommu4j.Prot} bits that the user asked for. */
@@ -38,7 +38,7 @@ final class IoasArea {
     /** The largest gap of this area and of those below it in the tree. */
     long largestGap;
 
-    IoasArea(long iova, long length, UserPages pages, long offset, int prot) {
+    IoasArea(long iova, long length, AreaPages pages, long offset, int prot) {
         this.iova = iova;
         this.last = iova + (length - 1);
         this.pages = pages;

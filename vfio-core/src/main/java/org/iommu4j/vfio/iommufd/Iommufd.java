@@ -18,6 +18,7 @@ import org.iommu4j.capability.GuestInvalidation;
 import org.iommu4j.capability.GuestInvalidationRequest;
 import org.iommu4j.core.IommuGroup;
 import org.iommu4j.device.DeviceId;
+import org.iommu4j.platform.ProcessMemory;
 import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.vfio.type1.IovaRange;
 
@@ -278,28 +279,76 @@ public final class Iommufd implements AutoCloseable {
      * IOMMU_IOAS_MAP_FILE: maps a file's memory.
      *
      * @return the IOVA
-     * @throws IommuException ENOTTY (before 6.13); as {@link #ioasMap}, with EOVERFLOW where the range of the file
-     *     wraps around, and EBADF for a bad file
+     * @throws IommuException ENOTTY (before 6.13); EOPNOTSUPP, EOVERFLOW, EINVAL and ENOENT as {@link #ioasMap}; EINVAL
+     *     (length 0), EOVERFLOW (the range of the file wraps around), EBADF (a bad file; before 6.19 ahead of both);
+     *     EINVAL (too long) and what follows as {@link #ioasMap}
      */
     public long ioasMapFile(IoasMapFile map) {
+        return mapFile(map.flags(), map.ioasId(), map.start(), map.length(), map.iova(), writable -> {
+            if (map.file() == null) {
+                throw new IommuException(Errno.EBADF, "no file to map");
+            }
+            return filePages(map.file(), map.start(), writable);
+        });
+    }
+
+    /**
+     * IOMMU_IOAS_MAP_FILE of a dma-buf: maps another device's memory.
+     *
+     * <p>Nothing is pinned or charged, and what is mapped is no RAM ({@link Prot#MMIO}). When the exporter takes the
+     * buffer away it is unmapped everywhere, for good; the IOAS has the area until it is unmapped. An area of it can't
+     * be cut, and drivers of emulated devices can't use it. Source: {@code iopt_alloc_dmabuf_pages}.
+     *
+     * @return the IOVA
+     * @throws IommuException as {@link #ioasMapFile(IoasMapFile)}, but in place of EBADF: EINVAL (the buffer ends
+     *     before), ENODEV (its exporter has revoked it), EOPNOTSUPP (it has several ranges). Before 6.19 a buffer is a
+     *     file without memory: EINVAL where a device is attached
+     */
+    public long ioasMapFile(IoasMapDmaBuf map) {
+        return mapFile(
+                map.flags(),
+                map.ioasId(),
+                map.start(),
+                map.length(),
+                map.iova(),
+                writable -> context.rules.mapsDmaBufs()
+                        ? map.buffer().part(map.start(), map.length(), writable)
+                        : filePages(new NotMemfd(), map.start(), writable));
+    }
+
+    private long mapFile(
+            int flags, int ioasId, long start, long length, long iova, Function<Boolean, AreaPages> pages) {
         checkKnows(0x8f);
-        checkFlags(map.flags(), IoasMap.FLAGS);
-        checkRange(map.iova(), map.length());
-        int prot = prot(map.flags());
-        Ioas ioas = ioas(map.ioasId());
-        if (map.length() == 0) {
+        checkFlags(flags, IoasMap.FLAGS);
+        checkRange(iova, length);
+        int prot = prot(flags);
+        Ioas ioas = ioas(ioasId);
+        AreaPages found;
+        if (context.rules.mapsDmaBufs()) {
+            checkFileRange(start, length);
+            found = pages.apply((prot & Prot.WRITE) != 0);
+        } else {
+            found = pages.apply((prot & Prot.WRITE) != 0);
+            checkFileRange(start, length);
+        }
+        if (Long.compareUnsigned(length, AreaPages.LONGEST) > 0) {
+            throw new IommuException(Errno.EINVAL, Long.toUnsignedString(length) + " bytes of a file");
+        }
+        long offset = start & (AreaPages.PAGE_SIZE - 1);
+        return place(ioas, flags, iova, List.of(new Ioas.Piece(found, offset, length)), prot);
+    }
+
+    private static void checkFileRange(long start, long length) {
+        if (length == 0) {
             throw new IommuException(Errno.EINVAL, "mapping 0 bytes of a file");
         }
-        if (Long.compareUnsigned(map.start() + (map.length() - 1), map.start()) < 0) {
+        if (Long.compareUnsigned(start + (length - 1), start) < 0) {
             throw new IommuException(Errno.EOVERFLOW, "the range of the file wraps around");
         }
-        if (map.file() == null) {
-            throw new IommuException(Errno.EBADF, "no file to map");
-        }
-        UserPages pages = new UserPages(
-                map.file(), user, context.accounting.of(user), map.start(), (prot & Prot.WRITE) != 0, true);
-        long offset = map.start() & (UserPages.PAGE_SIZE - 1);
-        return place(ioas, map.flags(), map.iova(), List.of(new Ioas.Piece(pages, offset, map.length())), prot);
+    }
+
+    private UserPages filePages(ProcessMemory file, long start, boolean writable) {
+        return new UserPages(file, user, context.accounting.of(user), start, writable, true);
     }
 
     /**
@@ -477,11 +526,11 @@ public final class Iommufd implements AutoCloseable {
         synchronized (context.table) {
             List<UserPages> all = new ArrayList<>();
             for (Ioas ioas : context.table.all(Ioas.class)) {
-                for (UserPages pages : ioas.memory()) {
-                    if (!pages.isFile()) {
-                        throw new IommuException(Errno.EINVAL, "memory of a process can't be taken over");
+                for (AreaPages pages : ioas.memory()) {
+                    if (!(pages instanceof UserPages memory) || !memory.isFile()) {
+                        throw new IommuException(Errno.EINVAL, "what is no file's memory can't be taken over");
                     }
-                    all.add(pages);
+                    all.add(memory);
                 }
             }
             int moved = 0;
@@ -816,7 +865,7 @@ public final class Iommufd implements AutoCloseable {
      *
      * @throws IommuException ENOTTY (before 7.3), EOPNOTSUPP (the kernel is built without), EPERM (no CAP_SYS_RAWIO),
      *     EINVAL (length 0), EOVERFLOW (the IOVA is 2^64 - 1), ENOENT (no such IOAS, or nothing is mapped there),
-     *     EOPNOTSUPP (the first HWPT of the IOAS is an IOMMU's, or there is none)
+     *     EINVAL (a dma-buf that was revoked), EOPNOTSUPP (the first HWPT of the IOAS is an IOMMU's, or there is none)
      */
     public NoIommuAddress ioasNoIommuGetPa(int ioasId, long iova, long length) {
         checkKnows(0x95);
@@ -839,9 +888,9 @@ public final class Iommufd implements AutoCloseable {
         IommuDomain table = domains.get(0);
         long first = table.translate(iova);
         long most = Long.compareUnsigned(end - iova, length - 1) < 0 ? end - iova + 1 : length;
-        long size = Math.min(UserPages.PAGE_SIZE - (iova & (UserPages.PAGE_SIZE - 1)), most);
+        long size = Math.min(AreaPages.PAGE_SIZE - (iova & (AreaPages.PAGE_SIZE - 1)), most);
         while (size < most && table.translate(iova + size) == first + size) {
-            size = Math.min(size + UserPages.PAGE_SIZE, most);
+            size = Math.min(size + AreaPages.PAGE_SIZE, most);
         }
         return new NoIommuAddress(first, size);
     }

@@ -47,7 +47,7 @@ public final class IommufdAccess extends IommufdObject {
 
             @Override
             public long alignment() {
-                return needsPages ? UserPages.PAGE_SIZE : 1;
+                return needsPages ? AreaPages.PAGE_SIZE : 1;
             }
         };
         users = 1;
@@ -156,15 +156,15 @@ public final class IommufdAccess extends IommufdObject {
      * @param write whether they will be written
      * @return the physical address of each page, in order
      * @throws IommuException ENOENT (not attached; a byte is not mapped, or is being unmapped), EINVAL (length 0, a
-     *     page that is mapped in part), EOVERFLOW (wraps around), EPERM (not writable), EFAULT, ENOMEM; nothing is
-     *     pinned
+     *     page that is mapped in part, a dma-buf), EOVERFLOW (wraps around), EPERM (not writable), EFAULT, ENOMEM;
+     *     nothing is pinned
      */
     public long[] pinPages(long iova, long length, boolean write) {
         Ioas target = checked(iova, length);
         List<Long> frames = new ArrayList<>();
         for (Ioas.Piece piece : target.pinForAccess(iova, length, write)) {
             long end = piece.offset() + piece.length();
-            for (long at = piece.offset() & -UserPages.PAGE_SIZE; at < end; at += UserPages.PAGE_SIZE) {
+            for (long at = piece.offset() & -AreaPages.PAGE_SIZE; at < end; at += AreaPages.PAGE_SIZE) {
                 frames.add(piece.pages().physicalAddress(at));
             }
         }

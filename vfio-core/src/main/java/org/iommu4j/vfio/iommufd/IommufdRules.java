@@ -35,6 +35,8 @@ record IommufdRules(
         boolean tellsAts,
         boolean attachesPasids,
         boolean bindsByToken,
+        boolean answersWhatWaits,
+        boolean mapsDmaBufs,
         boolean emptyDirtyRangeIsInvalid,
         boolean boundsInvalidations,
         boolean devicesWithoutIommu) {
@@ -201,6 +203,28 @@ record IommufdRules(
             ReleaseRule.of("bindsByToken", "Binding a device may name its physical function's token.", false, OBSERVED)
                     .since("6.17", true, INFERRED)
                     .witnessedBy("IommufdRulesTest#aTokenIsReadSince617"),
+            ReleaseRule.of(
+                            "answersWhatWaits",
+                            "A device that moves to another HWPT has the page requests that wait in the old one's "
+                                    + "queue answered, as invalid; where not, they are looked for in the new one's "
+                                    + "queue, and go on waiting unless both have the same "
+                                    + "(iommufd_hwpt_replace_device).",
+                            true,
+                            INFERRED)
+                    .since("6.12.24", false, READ, "fb21b1568ada")
+                    .since("6.13.12", false, INFERRED, "fb21b1568ada")
+                    .since("6.14.3", false, INFERRED, "fb21b1568ada")
+                    .since("6.15", false, INFERRED, "fb21b1568ada")
+                    .since("7.2", true, READ)
+                    .witnessedBy("IommufdRulesTest#whatWaitsOfADeviceThatMovesIsAnsweredButFrom615To71"),
+            ReleaseRule.of(
+                            "mapsDmaBufs",
+                            "IOMMU_IOAS_MAP_FILE takes a dma-buf of a vfio-pci device, and looks at the range "
+                                    + "first; before, at the file, of which a dma-buf is one without memory.",
+                            false,
+                            INFERRED)
+                    .since("6.19", true, INFERRED, "5185c4d8a56b")
+                    .witnessedBy("IommufdRulesTest#aDmaBufIsMappedSince619"),
             ReleaseRule.of(
                             "emptyDirtyRangeIsInvalid",
                             "A dirty bitmap of 0 bytes is EINVAL; before, its end wrapped around: EOVERFLOW.",

@@ -63,7 +63,7 @@ final class PinnedRuns {
 
     /** Returns the physical address of a page, which is in that run. */
     long frame(int run, int page) {
-        return frame(run) + (long) (page - first(run)) * UserPages.PAGE_SIZE;
+        return frame(run) + (long) (page - first(run)) * AreaPages.PAGE_SIZE;
     }
 
     /** Returns the run of a page, or the run after it as a negative number: {@code -1 - run}. */
@@ -98,7 +98,7 @@ final class PinnedRuns {
         int done = 0;
         while (done < frames.length) {
             int next = done + 1;
-            while (next < frames.length && frames[next] == frames[next - 1] + UserPages.PAGE_SIZE) {
+            while (next < frames.length && frames[next] == frames[next - 1] + AreaPages.PAGE_SIZE) {
                 next++;
             }
             insert(-1 - find(page + done), page + done, next - done, frames[done], 1);
@@ -144,7 +144,7 @@ final class PinnedRuns {
             addUses(run, -1);
             if (uses(run) == 0) {
                 for (int page = 0; page < count(run); page++) {
-                    lastUse.of(frame(run) + page * UserPages.PAGE_SIZE);
+                    lastUse.of(frame(run) + page * AreaPages.PAGE_SIZE);
                 }
                 freed += count(run);
             } else {

@@ -3,6 +3,7 @@ package org.iommu4j.vfio.iommufd;
 
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
+import org.iommu4j.Prot;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.platform.ProcessMemory;
 
@@ -12,10 +13,7 @@ import org.iommu4j.platform.ProcessMemory;
  * <p>Areas that were copied share one object. A page is pinned and charged once, whatever uses it. Thread-safe. Source:
  * {@code struct iopt_pages}.
  */
-final class UserPages {
-    /** Size of a page of the CPU, in bytes. */
-    static final long PAGE_SIZE = 4096;
-
+final class UserPages extends AreaPages {
     private static final int PAGE_SHIFT = 12;
     private static final int BATCH = 512;
 
@@ -55,24 +53,35 @@ final class UserPages {
         this.file = file;
     }
 
+    @Override
     boolean writable() {
         return writable;
     }
 
+    @Override
+    boolean isMemory() {
+        return true;
+    }
+
+    @Override
+    int prot() {
+        return Prot.CACHE;
+    }
+
+    /** Returns whether it is a file's memory, which another process may take over. */
     boolean isFile() {
         return file;
     }
 
-    /** Returns the virtual address of a byte. */
+    @Override
     long virtualAddress(long offset) {
         return base + offset;
     }
 
     /**
-     * Pins the pages of a range of bytes that nobody has pinned yet; all or nothing.
-     *
-     * @throws IommuException EFAULT, ENOMEM
+     * {@inheritDoc} Those that somebody has pinned already are used once more.
      */
+    @Override
     synchronized void pin(long offset, long length) {
         long last = (offset + (length - 1)) >>> PAGE_SHIFT;
         if (offset >>> PAGE_SHIFT > LAST_PAGE) {
@@ -130,7 +139,7 @@ final class UserPages {
         runs.add(first, batch);
     }
 
-    /** Ends a use of the pages of a range of bytes; the last use unpins them. */
+    @Override
     synchronized void unpin(long offset, long length, boolean dirty) {
         if (length == 0) {
             return;
@@ -145,13 +154,13 @@ final class UserPages {
         accounting.uncharge(user, freed);
     }
 
-    /** Returns the physical address of a byte whose page is pinned. */
+    @Override
     synchronized long physicalAddress(long offset) {
         int page = page(offset);
         return runs.frame(run(page), page) + (offset & (PAGE_SIZE - 1));
     }
 
-    /** Returns how many bytes from one on, at most so many, have contiguous physical addresses; all are pinned. */
+    @Override
     synchronized long contiguous(long offset, long length) {
         int run = run(page(offset));
         while (true) {

@@ -17,7 +17,7 @@
  * <p>Virtual IOMMUs are objects alone, as of AMD's driver: no driver here makes nested domains through one, reports
  * events to it or shares queues with a guest. Intel's driver has none.
  *
- * <p>Not modelled: mapping another driver's memory (dma-buf), areas under construction (EBUSY of a call that meets
+ * <p>Not modelled: dma-bufs of other drivers than vfio-pci, areas under construction (EBUSY of a call that meets
  * another's), page requests without a PASID, the test device. Software-managed
  * windows for MSIs (IOMMU_RESV_SW_MSI) are none of x86: VT-d and AMD-Vi take writes to 0xfee00000 to 0xfeefffff as
  * interrupts before they translate.

@@ -8,16 +8,21 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import org.iommu4j.Errno;
 import org.iommu4j.HardwareInfo;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.PageResponse;
+import org.iommu4j.Prot;
 import org.iommu4j.capability.GuestTable;
 import org.iommu4j.vfio.VfioDevice;
 import org.iommu4j.vfio.VfioDeviceFile;
 import org.iommu4j.vfio.VfioOptions;
 import org.iommu4j.vfio.testvendor.TestDevice;
 import org.iommu4j.vfio.testvendor.TestHost;
+import org.iommu4j.vfio.testvendor.TestPageRequests;
 import org.iommu4j.vfio.testvendor.TestProcess;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
@@ -308,6 +313,133 @@ class IommufdRulesTest {
                     .as(release)
                     .isEqualTo(release.equals("6.16") ? Errno.EINVAL : Errno.EFAULT);
         }
+    }
+
+    @Test
+    void whatWaitsOfADeviceThatMovesIsAnsweredButFrom615To71() {
+        Set<String> answering = Set.of("6.11", "6.12.23", "6.13.11", "6.14.2", "7.2", "7.3");
+        for (String release : List.of(
+                "6.11", "6.12.23", "6.12.24", "6.13.11", "6.13.12", "6.14.2", "6.14.3", "6.15", "7.1", "7.2", "7.3")) {
+            for (boolean sameQueue : new boolean[] {false, true}) {
+                Moving moving = new Moving(release);
+                int waiting = moving.askAndRead(1);
+                moving.move(sameQueue);
+                String as = release + (sameQueue ? ", the same queue" : "");
+                if (sameQueue || answering.contains(release)) {
+                    assertThat(moving.requests.answers).as(as).isEqualTo(Map.of(1, PageResponse.INVALID));
+                    assertThat(errno(() -> moving.queue.write(waiting, 0))).isEqualTo(Errno.EINVAL);
+                } else {
+                    assertThat(moving.requests.answers).as(as).isEmpty();
+                    moving.queue.write(waiting, 0);
+                    assertThat(moving.requests.answers).as(as).isEqualTo(Map.of(1, PageResponse.SUCCESS));
+                }
+            }
+        }
+    }
+
+    /** What a move left behind is nobody's: a later move or detachment answers the requests of its own time alone. */
+    @Test
+    void whatWasLeftWaitingIsAnsweredByItsReaderOrWithTheQueue() {
+        Moving moving = new Moving("7.1");
+        int first = moving.askAndRead(1);
+        moving.move(false);
+        moving.moveBack();
+        int second = moving.askAndRead(2);
+        moving.bound.detach();
+        assertThat(moving.requests.answers).isEqualTo(Map.of(2, PageResponse.INVALID));
+        assertThat(errno(() -> moving.queue.write(second, 0))).isEqualTo(Errno.EINVAL);
+        moving.requests.answers.put(1, PageResponse.FAILURE);
+        moving.queue.write(first, 0);
+        assertThat(moving.requests.answers.get(1)).as("its driver was first").isEqualTo(PageResponse.FAILURE);
+        assertThat(errno(() -> moving.queue.write(first, 0))).isEqualTo(Errno.EINVAL);
+    }
+
+    @Test
+    void anAreaOfADmaBufIsNotCut() {
+        DmaBufPages pages = new DmaBuf(List.of(new DmaBuf.Range(0xe000_0000L, 0x10000))).part(0, 0x10000, true);
+        Ioas ioas = new Ioas();
+        ioas.mapAt(0x10000, List.of(new Ioas.Piece(pages, 0, 0x10000)), Prot.READ);
+        assertThat(errno(() -> ioas.cutAfter(0x10800)))
+                .as("before its alignment")
+                .isEqualTo(Errno.EOPNOTSUPP);
+        assertThat(errno(() -> ioas.cutAfter(0x1ffff))).as("where it ends").isNull();
+    }
+
+    /** A device whose HWPT has a queue; made below the ioctls, since those of 6.11 make such HWPTs for guests alone. */
+    private static final class Moving {
+        final TestHost host = new TestHost();
+        final TestDevice device = host.add("0000:00:05.0");
+        final TestPageRequests requests = new TestPageRequests();
+        final IommufdContext context;
+        final Ioas ioas;
+        final BoundDevice bound;
+        final FaultQueue queue;
+        final Hwpt hwpt;
+
+        Moving(String release) {
+            context = new IommufdContext(IommufdOptions.DEFAULT.withRelease(linux(release)), Accounting.USER);
+            device.pageRequests = Optional.of(requests);
+            ioas = context.table.add(new Ioas());
+            bound = BoundDevice.bind(context, host.core().group(device.id()).orElseThrow(), device);
+            queue = newQueue();
+            hwpt = newHwpt(queue);
+            bound.attach(hwpt.id);
+        }
+
+        private FaultQueue newQueue() {
+            return context.table.add(new FaultQueue(context.table, () -> {}));
+        }
+
+        private Hwpt newHwpt(FaultQueue to) {
+            Hwpt made = HwptAllocator.allocate(context, ioas, device, 0, false, null);
+            made.deliverTo(to);
+            return made;
+        }
+
+        int askAndRead(int index) {
+            requests.ask(device.id(), index);
+            List<PageFault> read = queue.read();
+            assertThat(read).hasSize(1);
+            return read.get(0).cookie();
+        }
+
+        void move(boolean sameQueue) {
+            bound.attach(newHwpt(sameQueue ? queue : newQueue()).id);
+        }
+
+        void moveBack() {
+            bound.attach(hwpt.id);
+        }
+    }
+
+    @Test
+    void aDmaBufIsMappedSince619() {
+        DmaBuf buffer = new DmaBuf(List.of(new DmaBuf.Range(0xe000_0000L, 4096)));
+        for (String release : List.of("6.18", "6.19")) {
+            Bench bench = new Bench(release);
+            IoasMapDmaBuf map =
+                    new IoasMapDmaBuf(IoasMap.READABLE | IoasMap.FIXED_IOVA, bench.ioas, buffer, 0, 4096, 0x10000);
+            bench.file.attach(bench.ioas);
+            assertThat(errno(() -> bench.iommufd.ioasMapFile(map)))
+                    .as(release)
+                    .isEqualTo(release.equals("6.18") ? Errno.EINVAL : null);
+            for (long length : new long[] {0, -2}) {
+                assertThat(errno(() -> bench.iommufd.ioasMapFile(
+                                new IoasMapFile(IoasMap.READABLE, bench.ioas, null, 4096, length, 0))))
+                        .as(release)
+                        .isEqualTo(release.equals("6.18") ? Errno.EBADF : length == 0 ? Errno.EINVAL : Errno.EOVERFLOW);
+            }
+            assertThat(errno(() -> bench.iommufd.ioasMapFile(new IoasMapFile(
+                            IoasMap.READABLE | IoasMap.FIXED_IOVA, bench.ioas, new TestProcess(), 0, -4096, 0x20000))))
+                    .as("too long, and it wraps around")
+                    .isEqualTo(Errno.EINVAL);
+        }
+        Bench detached = new Bench("6.18");
+        detached.iommufd.ioasMapFile(
+                new IoasMapDmaBuf(IoasMap.READABLE | IoasMap.FIXED_IOVA, detached.ioas, buffer, 0, 4096, 0x10000));
+        assertThat(errno(() -> detached.file.attach(detached.ioas)))
+                .as("its pages are looked for when a device is attached")
+                .isEqualTo(Errno.EINVAL);
     }
 
     @Test

@@ -7,6 +7,7 @@ import org.iommu4j.HardwareInfo;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.capability.PageRequests;
 import org.iommu4j.device.DeviceId;
 
 /** A device whose properties a test sets. */
@@ -39,6 +40,9 @@ public final class TestDevice implements IommuDevice {
 
     /** The unit of guests that have it, empty for none. */
     public Optional<String> virtualIommuUnit = Optional.empty();
+
+    /** Its requests for pages, empty where it asks for none. */
+    public Optional<PageRequests> pageRequests = Optional.empty();
 
     TestDevice(TestIommu iommu, DeviceId id) {
         this.iommu = iommu;
@@ -78,6 +82,11 @@ public final class TestDevice implements IommuDevice {
     @Override
     public Optional<String> virtualIommuUnit() {
         return virtualIommuUnit;
+    }
+
+    @Override
+    public Optional<PageRequests> pageRequests() {
+        return pageRequests;
     }
 
     @Override

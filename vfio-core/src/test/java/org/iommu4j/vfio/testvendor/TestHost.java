@@ -7,6 +7,7 @@ import java.util.List;
 import org.iommu4j.core.DefaultDomainPolicy;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.device.NamedDevice;
+import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.support.FailNth;
@@ -39,10 +40,18 @@ public final class TestHost {
 
     /** Adds a function; those of one slot share a group when they are multi-function. */
     public TestDevice add(String address, boolean multiFunction) {
-        PciAddress at = PciAddress.parse(address);
-        functions.add(new TestFunction(at, multiFunction));
+        return add(new TestFunction(PciAddress.parse(address), multiFunction));
+    }
+
+    /** Adds a function with a configuration space, in a group of its own. */
+    public TestDevice add(String address, ConfigSpace config) {
+        return add(new ConfiguredFunction(PciAddress.parse(address), config));
+    }
+
+    private TestDevice add(PciFunction function) {
+        functions.add(function);
         functions.sort(Comparator.comparing(PciFunction::address));
-        return iommu.device(at);
+        return iommu.device(function.address());
     }
 
     /** Adds a device that is not on PCI. */
