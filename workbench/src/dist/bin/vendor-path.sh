@@ -1,22 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh
-# Part of every launcher, which sources it without arguments: takes --vendor-path off the launcher's own arguments.
+# Part of every launcher, which sources it without arguments: takes --vendor-path and --engine-path off the
+# launcher's own arguments.
 #
-# Sets vendor_path to jars and directories of more vendors and silicon, or to nothing. The option takes precedence over
-# the environment. The launcher has a function fail. Any POSIX shell does.
+# Sets vendor_path to jars and directories of more vendors and silicon, or to nothing; engine_path to the directory of
+# another engine of explorations, or to nothing. An option takes precedence over the environment. The launcher has a
+# function fail. Any POSIX shell does.
 
 vendor_path=${IOMMU4J_VENDOR_PATH:-}
-case ${1:-} in
-  --vendor-path)
-    [ $# -ge 2 ] || fail "--vendor-path: expected jars, with a colon between two"
-    vendor_path=$2
-    shift 2
-    ;;
-  --vendor-path=*)
-    vendor_path=${1#*=}
-    shift
-    ;;
-esac
+engine_path=${IOMMU4J_ENGINE_PATH:-}
+while :; do
+  case ${1:-} in
+    --vendor-path)
+      [ $# -ge 2 ] || fail "--vendor-path: expected jars, with a colon between two"
+      vendor_path=$2
+      shift 2
+      ;;
+    --vendor-path=*)
+      vendor_path=${1#*=}
+      shift
+      ;;
+    --engine-path)
+      [ $# -ge 2 ] || fail "--engine-path: expected a directory with java-options and jars"
+      engine_path=$2
+      shift 2
+      ;;
+    --engine-path=*)
+      engine_path=${1#*=}
+      shift
+      ;;
+    *) break ;;
+  esac
+done
+
+if [ -n "$engine_path" ]; then
+  [ -r "$engine_path/java-options" ] && [ -d "$engine_path/jars" ] \
+    || fail "engine path: no java-options and jars in $engine_path"
+fi
 
 # A jar keeps the names of its files uncompressed.
 has_service() {

@@ -66,6 +66,8 @@ public final class CheckedSystem implements TransitionSystem {
         system.save(after, 0);
         long fingerprint = system.fingerprint();
         long canonical = system.canonicalFingerprint();
+        long second = system.secondFingerprint();
+        long secondCanonical = system.secondCanonicalFingerprint();
         int count = system.enabled(enabled);
         boolean rests = system.mayRest();
         long holding = holding();
@@ -77,6 +79,10 @@ public final class CheckedSystem implements TransitionSystem {
         require(system.fingerprint() == fingerprint, "the fingerprint changes by a restore", action);
         require(system.canonicalFingerprint() == canonical, "the canonical fingerprint changes by a restore", action);
         require(
+                system.secondFingerprint() == second && system.secondCanonicalFingerprint() == secondCanonical,
+                "the second fingerprint changes by a restore",
+                action);
+        require(
                 system.enabled(enabledAgain) == count
                         && Arrays.equals(enabled, 0, count, enabledAgain, 0, count)
                         && system.mayRest() == rests,
@@ -86,7 +92,10 @@ public final class CheckedSystem implements TransitionSystem {
         system.restore(before, 0);
         system.apply(action);
         require(wordsAre(after), "the same action leads elsewhere the second time", action);
-        require(system.fingerprint() == fingerprint, "the same action leads to another fingerprint", action);
+        require(
+                system.fingerprint() == fingerprint && system.secondFingerprint() == second,
+                "the same action leads to another fingerprint",
+                action);
     }
 
     @Override
@@ -112,6 +121,16 @@ public final class CheckedSystem implements TransitionSystem {
     @Override
     public long canonicalFingerprint() {
         return system.canonicalFingerprint();
+    }
+
+    @Override
+    public long secondFingerprint() {
+        return system.secondFingerprint();
+    }
+
+    @Override
+    public long secondCanonicalFingerprint() {
+        return system.secondCanonicalFingerprint();
     }
 
     @Override

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.explorer;
 
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -20,6 +21,34 @@ public record Violation(String property, List<Step> path) {
         if (property.isEmpty()) {
             throw new IllegalArgumentException("a violation of nothing");
         }
+    }
+
+    /**
+     * Performs a path, and describes its steps.
+     *
+     * @param system is moved along the path, twice
+     * @param path ordinals of actions, the first to be performed first
+     * @param property the index of a property of the system; their number for a state that is stuck
+     * @throws IllegalStateException if the path can't be performed, or ends where the property holds: then the system
+     *     breaks a promise
+     */
+    public static Violation retraced(TransitionSystem system, int[] path, int property) {
+        List<Step> steps = new ArrayList<>();
+        system.replay(path);
+        List<Property> properties = system.properties();
+        boolean stuck = property == properties.size();
+        boolean violates = stuck
+                ? system.enabled(new int[system.actions()]) == 0 && !system.mayRest()
+                : !properties.get(property).holds();
+        system.reset();
+        for (int action : path) {
+            steps.add(new Step(action, system.describe(action)));
+            system.apply(action);
+        }
+        if (!violates) {
+            throw new IllegalStateException("the system is no function of its actions: elsewhere led " + steps);
+        }
+        return new Violation(stuck ? Property.STUCK : properties.get(property).name(), steps);
     }
 
     /** Returns the ordinals of the steps, as {@link TransitionSystem#replay} takes them. */

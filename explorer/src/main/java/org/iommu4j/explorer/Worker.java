@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.explorer;
 
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
@@ -304,20 +302,12 @@ final class Worker implements AutoCloseable {
 
     /** Performs a path and returns its steps, or refuses it if it does not lead to the state of a finding. */
     Violation retrace(int[] path, Finding goal) {
-        system.replay(path);
-        boolean stuck = goal.property() == properties.length;
-        boolean violates = stuck ? system.enabled(enabled) == 0 && !system.mayRest() : violated() == goal.property();
-        boolean arrived = violates && fingerprint() == goal.fingerprint();
-        List<Step> steps = new ArrayList<>();
-        system.reset();
-        for (int action : path) {
-            steps.add(new Step(action, system.describe(action)));
-            system.apply(action);
+        Violation violation = Violation.retraced(system, path, goal.property());
+        if (fingerprint() != goal.fingerprint()) {
+            throw new IllegalStateException(
+                    "the system is no function of its actions: elsewhere led " + violation.path());
         }
-        if (!arrived) {
-            throw new IllegalStateException("the system is no function of its actions: elsewhere led " + steps);
-        }
-        return new Violation(stuck ? Property.STUCK : properties[goal.property()].name(), steps);
+        return violation;
     }
 
     boolean isExact() {

@@ -99,6 +99,26 @@ class CheckedSystemTest {
     }
 
     @Test
+    void aSecondFingerprintOfMoreThanTheWordsIsFound() {
+        isFound(
+                new Counters() {
+                    @Override
+                    public long secondFingerprint() {
+                        return forgotten;
+                    }
+                },
+                "the second fingerprint changes by a restore");
+        isFound(
+                new Counters() {
+                    @Override
+                    public long secondCanonicalFingerprint() {
+                        return forgotten;
+                    }
+                },
+                "the second fingerprint changes by a restore");
+    }
+
+    @Test
     void anActionThatIsEnabledByMoreThanTheWordsIsFound() {
         isFound(
                 new Counters() {

@@ -160,6 +160,7 @@ class MesiCachesTest {
         CheckedSystem checked = new CheckedSystem(caches);
         int[] enabled = new int[checked.actions()];
         Set<Long> fingerprints = new HashSet<>();
+        Set<Long> seconds = new HashSet<>();
         Set<List<Long>> states = new HashSet<>();
         long[] words = new long[2];
         for (int i = 0; i < 50_000; i++) {
@@ -167,8 +168,10 @@ class MesiCachesTest {
             checked.save(words, 0);
             states.add(List.of(words[0], words[1]));
             fingerprints.add(checked.fingerprint());
+            seconds.add(checked.secondFingerprint());
         }
         assertThat(fingerprints).as("seed %d", seed).hasSameSizeAs(states);
+        assertThat(seconds).as("seed %d", seed).hasSameSizeAs(states);
     }
 
     @ParameterizedTest

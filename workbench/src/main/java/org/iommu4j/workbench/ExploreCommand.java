@@ -12,6 +12,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.function.BooleanSupplier;
+import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -20,6 +21,7 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.explorer.Bounds;
 import org.iommu4j.explorer.Cover;
 import org.iommu4j.explorer.Ended;
+import org.iommu4j.explorer.ExplorationEngine;
 import org.iommu4j.explorer.Report;
 import org.iommu4j.explorer.Settings;
 import org.iommu4j.explorer.Violation;
@@ -112,6 +114,13 @@ final class ExploreCommand implements Callable<Integer> {
                     + " release. May be given again; 'iommu4j rules' lists the rules.")
     private List<String> fixes = new ArrayList<>();
 
+    @Option(
+            names = "--engine",
+            paramLabel = "NAME",
+            description = "What explores: local, or another that 'iommu4j --engine-path DIR explore' finds, such as"
+                    + " spark (default: local).")
+    private String engine = "local";
+
     @Option(names = "--depth", paramLabel = "N", description = "Stops so many events from the beginning.")
     private @Nullable Integer depth;
 
@@ -155,16 +164,20 @@ final class ExploreCommand implements Callable<Integer> {
 
     private int answer(BooleanSupplier stop) {
         Workbench workbench = Workbench.create();
-        Page page = PageReader.read(PathConverter.parameter(file));
+        Path path = PathConverter.parameter(file);
+        byte[] text = PageReader.text(path);
+        Page page = PageReader.read(path.toString(), text);
+        ExplorationEngine chosen = engine();
         if (bisect) {
-            return bisect(workbench, page, stop);
+            return bisect(page, kernel -> explore(chosen, page, text, kernel, stop));
         }
         LinuxRelease release = LinuxRelease.built(linux);
-        Kernel kernel = Kernel.of(release).withFixes(fixes);
-        PageExplorer explorer = explorer(workbench, page, kernel);
+        Kernel kernel = kernel(release);
+        PageExplorer explorer =
+                new PageExplorer(workbench.runner(), page, workbench.machines().named(machine), kernel, never());
         Report report;
         try {
-            report = explore(explorer, stop);
+            report = explore(chosen, page, text, kernel, stop);
         } catch (NotApplicableException | IommuException e) {
             throw new InputException(
                     page.file() + ":1:1: the page can't be set up on " + machine + ", Linux " + kernel.release() + ": "
@@ -205,16 +218,28 @@ final class ExploreCommand implements Callable<Integer> {
         return violation.isPresent() ? Main.EXIT_BAD : 0;
     }
 
-    private PageExplorer explorer(Workbench workbench, Page page, Kernel kernel) {
-        return new PageExplorer(workbench.runner(), page, workbench.machines().named(machine), kernel, never());
+    private Kernel kernel(LinuxRelease release) {
+        return Kernel.of(release).withFixes(fixes);
     }
 
-    private Report explore(PageExplorer explorer, BooleanSupplier stop) {
+    private ExplorationEngine engine() {
+        try {
+            return ExplorationEngine.named(engine, ExploreCommand.class.getClassLoader());
+        } catch (IllegalArgumentException e) {
+            throw new InputException(e.getMessage() + "; others are found by 'iommu4j --engine-path DIR explore'", e);
+        }
+    }
+
+    private Report explore(ExplorationEngine chosen, Page page, byte[] text, Kernel kernel, BooleanSupplier stop) {
         Bounds bounds = Bounds.NONE.withMemory(memory).withDepth(depth == null ? Bounds.NONE.depth() : depth);
-        return explorer.explore(Settings.DEFAULT.withWorkers(workers), bounds, stop);
+        return chosen.explore(
+                PageWorlds.world(page.file(), text, machine, kernel, never()),
+                Settings.DEFAULT.withWorkers(workers),
+                bounds,
+                stop);
     }
 
-    private int bisect(Workbench workbench, Page page, BooleanSupplier stop) {
+    private int bisect(Page page, Function<Kernel, Report> explore) {
         CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
         for (String other : List.of("--linux", "--save")) {
             if (commandLine.getParseResult().hasMatchedOption(other)) {
@@ -224,9 +249,7 @@ final class ExploreCommand implements Callable<Integer> {
         if (format == CaseFormat.HTML) {
             throw new InputException("--bisect prints text or json, expected no --format html");
         }
-        List<Bisection.Run> runs = Bisection.of(
-                LinuxRelease.known(),
-                release -> explore(explorer(workbench, page, Kernel.of(release).withFixes(fixes)), stop));
+        List<Bisection.Run> runs = Bisection.of(LinuxRelease.known(), release -> explore.apply(kernel(release)));
         PrintWriter out = commandLine.getOut();
         if (format == CaseFormat.JSON) {
             out.println(Json.page(node(page, runs)));

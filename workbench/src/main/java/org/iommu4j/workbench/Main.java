@@ -37,7 +37,8 @@ import picocli.CommandLine.Help;
             "unreadable input, output that can't be written or whose reader is gone, a bug;",
             "130 Ctrl-C.%n",
             "Try: iommu4j run guest-no-snoop, or on a Linux host: iommu4j audit%n",
-            "More vendors: iommu4j --vendor-path JAR:JAR COMMAND, or IOMMU4J_VENDOR_PATH"
+            "More vendors: iommu4j --vendor-path JAR:JAR COMMAND, or IOMMU4J_VENDOR_PATH",
+            "More engines: iommu4j --engine-path DIR explore, or IOMMU4J_ENGINE_PATH"
         })
 public final class Main {
     /** The answer is bad; no failure has this code. */

@@ -106,6 +106,15 @@ class ExploreCommandTest {
     }
 
     @Test
+    void anEngineThatIsNotThereIsRefusedWithThoseThatAre() {
+        assertThat(execute("explore", FLUSHED, "--engine", "remote")).isEqualTo(2);
+        assertThat(err.toString())
+                .contains("no engine \"remote\"; there are [local]; others are found by"
+                        + " 'iommu4j --engine-path DIR explore'");
+        assertThat(out.toString()).isEmpty();
+    }
+
+    @Test
     void aBoundIsSaid() {
         assertThat(execute("explore", FLUSHED, "--depth", "5", "--format", "json"))
                 .isZero();

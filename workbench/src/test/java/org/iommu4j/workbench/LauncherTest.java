@@ -209,6 +209,36 @@ class LauncherTest {
     }
 
     @Test
+    void anEngineHasItsJarsOnTheClassPathAndItsOptionsOfJava() throws IOException, InterruptedException {
+        built();
+        Path driver = vendorJar("driver.jar", "org.iommu4j.spi.IommuVendor");
+        Path engine = Files.createDirectories(folder.resolve("an engine"));
+        Files.createDirectory(engine.resolve("jars"));
+        Files.writeString(engine.resolve("java-options"), "-Dengine=here\n");
+        String jar = target.resolve("iommu4j.jar").toString();
+
+        assertThat(launch("--engine-path", engine.toString(), "explore", "x")).isEqualTo(1);
+        assertThat(out.toString())
+                .endsWith(" -cp " + jar + ":" + engine + "/jars/* org.iommu4j.workbench.Main explore x\n")
+                .contains(" @" + engine + "/java-options ");
+        assertThat(launch("--engine-path=" + engine, "--vendor-path", driver.toString(), "explore", "x"))
+                .isEqualTo(1);
+        assertThat(out.toString())
+                .endsWith(
+                        " -cp " + jar + ":" + driver + ":" + engine + "/jars/* org.iommu4j.workbench.Main explore x\n");
+        assertThat(err.toString()).isEmpty();
+    }
+
+    @Test
+    void anEnginePathWithoutAnEngineIsOneLine() throws IOException, InterruptedException {
+        built();
+        assertThat(launch("--engine-path", folder.toString(), "explore")).isEqualTo(2);
+        assertOneLine("engine path: no java-options and jars in " + folder);
+        assertThat(launch("--engine-path")).isEqualTo(2);
+        assertOneLine("--engine-path: expected a directory");
+    }
+
+    @Test
     void aVendorPathThatLacksAJarOrAVendorIsOneLine() throws IOException, InterruptedException {
         built();
         Path driver = vendorJar("driver.jar", "org.iommu4j.spi.IommuVendor");

@@ -6,6 +6,7 @@ import static org.iommu4j.sim.cache.CacheHierarchy.SHARED_CACHE;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.function.IntPredicate;
+import java.util.function.LongBinaryOperator;
 import java.util.stream.Stream;
 import org.iommu4j.IommuException;
 import org.iommu4j.host.InputException;
@@ -626,12 +627,12 @@ final class LiveWorld {
     }
 
     /** Returns a hash of a page's saved word without the CPUs' caches and buffers. */
-    long withoutCpus(int page, long saved, long hash) {
+    long withoutCpus(int page, long saved, long hash, LongBinaryOperator mix) {
         int rest = cellShift(page, cpus - 1);
         long low = saved & (1L << rest) - 1;
         // Two shifts: together they may be 64.
         long shared = saved >>> (rest + (cpus - 1) * cellBits(page)) >>> cellBits(page);
-        return mix(mix(hash, low), shared);
+        return mix.applyAsLong(mix.applyAsLong(hash, low), shared);
     }
 
     /** Returns what a page's saved word has of a CPU: its private cache and its write-combining buffer. */
@@ -648,10 +649,10 @@ final class LiveWorld {
     }
 
     /** Returns a hash of the vCPUs' saved word without their CPUs. */
-    long withoutCpus(long saved, long hash) {
+    long withoutCpus(long saved, long hash, LongBinaryOperator mix) {
         long mixed = hash;
         for (int i = 0; i < vcpus.length; i++) {
-            mixed = mix(mixed, saved >>> (i * vcpuBits()) & 7);
+            mixed = mix.applyAsLong(mixed, saved >>> (i * vcpuBits()) & 7);
         }
         return mixed;
     }

@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.LongBinaryOperator;
 import java.util.function.Supplier;
 import org.iommu4j.explorer.Property;
 import org.iommu4j.explorer.TransitionSystem;
@@ -656,20 +657,42 @@ final class PageSystem implements TransitionSystem {
      */
     @Override
     public long canonicalFingerprint() {
+        return canonical(LiveWorld::mix);
+    }
+
+    @Override
+    public long secondFingerprint() {
         know();
-        long hash = live.withoutCpus(present[VCPUS], LiveWorld.mix(0, present[CONTROL]));
+        long hash = 0;
+        for (long word : present) {
+            hash = TransitionSystem.mixSecond(hash, word);
+        }
+        return hash;
+    }
+
+    @Override
+    public long secondCanonicalFingerprint() {
+        return canonical(TransitionSystem::mixSecond);
+    }
+
+    /** Returns what is the same for all exchanges of CPUs that are alike, mixed by a function of hash and word. */
+    private long canonical(LongBinaryOperator mix) {
+        know();
+        long hash = live.withoutCpus(present[VCPUS], mix.applyAsLong(0, present[CONTROL]), mix);
         for (int page = 0; page < script.memory.length; page++) {
-            hash = live.withoutCpus(page, present[MEMORY + page], hash);
+            hash = live.withoutCpus(page, present[MEMORY + page], hash, mix);
         }
         long sum = 0;
         for (int cpu = 0; cpu < cpus; cpu++) {
-            long signature = LiveWorld.mix(hostCpu[cpu] ? cpu + 2 : 1, live.cell(present[VCPUS], cpu));
+            // Mixed before the cell is: a small number would cancel bits of a small cell.
+            long kind = mix.applyAsLong(0, hostCpu[cpu] ? cpu + 2 : 1);
+            long signature = mix.applyAsLong(kind, live.cell(present[VCPUS], cpu));
             for (int page = 0; page < script.memory.length; page++) {
-                signature = LiveWorld.mix(signature, live.cell(page, present[MEMORY + page], cpu));
+                signature = mix.applyAsLong(signature, live.cell(page, present[MEMORY + page], cpu));
             }
-            sum += LiveWorld.mix(0, signature);
+            sum += mix.applyAsLong(0, signature);
         }
-        return LiveWorld.mix(hash, sum);
+        return mix.applyAsLong(hash, sum);
     }
 
     @Override

@@ -61,8 +61,17 @@ public final class PageReader {
      * @throws InputException when it can't be read, is longer than 1 MiB, or is no page
      */
     public static Page read(Path file) {
+        return read(file.toString(), text(file));
+    }
+
+    /**
+     * Returns a file's text, for {@link #read(String, byte[])}, which refuses what is too long.
+     *
+     * @throws InputException when it can't be read
+     */
+    public static byte[] text(Path file) {
         try (InputStream stream = Files.newInputStream(file)) {
-            return read(file.toString(), stream.readNBytes(YamlNodes.MAX_BYTES + 1));
+            return stream.readNBytes(YamlNodes.MAX_BYTES + 1);
         } catch (NoSuchFileException e) {
             throw new InputException(file + ": no such file, expected a page", e);
         } catch (IOException e) {

@@ -4,8 +4,13 @@ package org.iommu4j.workbench.explore;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import org.iommu4j.explorer.Bounds;
 import org.iommu4j.explorer.Cover;
 import org.iommu4j.explorer.Report;
@@ -119,6 +124,7 @@ class PageSystemTest {
                 assertThat(jumper.fingerprint()).as(at).isEqualTo(walker.fingerprint());
                 int count = walker.enabled(enabled);
                 assertThat(jumper.enabled(others)).as(at).isEqualTo(count);
+                assertThat(others).startsWith(Arrays.copyOf(enabled, count));
                 if (count == 0) {
                     break;
                 }
@@ -137,6 +143,37 @@ class PageSystemTest {
             }
         }
         assertThat(visited).hasSizeGreaterThan(500);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"7.3, intel-nosc", "6.1, amd"})
+    void bothFingerprintsTellTheSameStatesApart(String release, String machine) {
+        long seed = Long.getLong("iommu4j.seed", 2664070570363L);
+        Random random = new Random(seed);
+        PageSystem walker = system(CROWD, release, machine);
+        int[] enabled = new int[walker.actions()];
+        Map<Long, Long> seconds = new HashMap<>();
+        Map<Long, Long> secondsOfClasses = new HashMap<>();
+        Set<List<Long>> states = new HashSet<>();
+        for (int walk = 0; walk < 200; walk++) {
+            walker.reset();
+            int count = walker.enabled(enabled);
+            for (int step = 0; step < LENGTH && count > 0; step++) {
+                walker.apply(enabled[random.nextInt(count)]);
+                count = walker.enabled(enabled);
+                states.add(Arrays.stream(saved(walker)).boxed().toList());
+                Long before = seconds.putIfAbsent(walker.fingerprint(), walker.secondFingerprint());
+                Long beforeOfClass = secondsOfClasses.putIfAbsent(
+                        walker.canonicalFingerprint(), walker.secondCanonicalFingerprint());
+                assertThat(before).as("seed %d", seed).isIn(null, walker.secondFingerprint());
+                assertThat(beforeOfClass).as("seed %d", seed).isIn(null, walker.secondCanonicalFingerprint());
+            }
+        }
+        assertThat(new HashSet<>(seconds.values())).as("seed %d", seed).hasSameSizeAs(states);
+        assertThat(new HashSet<>(secondsOfClasses.values()))
+                .as("seed %d", seed)
+                .hasSameSizeAs(secondsOfClasses.keySet())
+                .hasSizeLessThan(states.size());
     }
 
     private static long[] saved(PageSystem system) {
