@@ -255,8 +255,8 @@ public final class Iommufd implements AutoCloseable {
      *
      * @return the IOVA
      * @throws IommuException EOPNOTSUPP (an unknown flag); EOVERFLOW (IOVA or length is 2^64 - 1); EINVAL (neither
-     *     readable nor writeable); ENOENT; EOVERFLOW (the memory wraps around); EINVAL (length 0, too long or
-     *     misaligned); with FIXED_IOVA EINVAL (misaligned), EOVERFLOW (wraps around), EINVAL (reserved), EEXIST
+     *     readable nor writeable); ENOENT; EOVERFLOW (the memory wraps around, or ends with the last byte of all
+     *     addresses); EINVAL (length 0, too long or misaligned); with FIXED_IOVA EINVAL (misaligned), EOVERFLOW (wraps around), EINVAL (reserved), EEXIST
      *     (mapped), else ENOSPC; EINVAL (the memory is misaligned). Only where a device is attached: EFAULT, ENOMEM,
      *     and as {@link org.iommu4j.core.IommuMapper#map}
      */
@@ -279,7 +279,8 @@ public final class Iommufd implements AutoCloseable {
      *
      * @return the IOVA
      * @throws IommuException ENOTTY (before 6.13); as {@link #ioasMap}, with EOVERFLOW where the range of the file
-     *     wraps around, and EBADF for a bad file
+     *     wraps around, EBADF for a bad file, and EINVAL instead of EFAULT: the range is not all in the file, or the
+     *     file is no memory
      */
     public long ioasMapFile(IoasMapFile map) {
         checkKnows(0x8f);

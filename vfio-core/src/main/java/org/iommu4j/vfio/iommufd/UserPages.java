@@ -71,7 +71,7 @@ final class UserPages {
     /**
      * Pins the pages of a range of bytes that nobody has pinned yet; all or nothing.
      *
-     * @throws IommuException EFAULT, ENOMEM
+     * @throws IommuException EFAULT, of a file EINVAL; ENOMEM
      */
     synchronized void pin(long offset, long length) {
         long last = (offset + (length - 1)) >>> PAGE_SHIFT;
@@ -112,7 +112,7 @@ final class UserPages {
 
     private void pinRun(int first, int count) {
         long[] batch = new long[count];
-        memory.pin(base + ((long) first << PAGE_SHIFT), count, writable, batch);
+        pin(base + ((long) first << PAGE_SHIFT), count, batch);
         try {
             for (long frame : batch) {
                 if (memory.isReserved(frame)) {
@@ -128,6 +128,17 @@ final class UserPages {
             throw failure;
         }
         runs.add(first, batch);
+    }
+
+    private void pin(long address, int count, long[] into) {
+        try {
+            memory.pin(address, count, writable, into);
+        } catch (IommuException refusal) {
+            // Source: memfd_pin_folios.
+            throw file && refusal.errno() == Errno.EFAULT
+                    ? new IommuException(Errno.EINVAL, "not in the file: " + refusal.getMessage())
+                    : refusal;
+        }
     }
 
     /** Ends a use of the pages of a range of bytes; the last use unpins them. */
