@@ -498,8 +498,7 @@ class IommufdObjectsTest {
         UserProcess memfd = bench.machine.newProcess(0, false);
         memfd.allocate(0, 4, true);
         assertRefused(
-                Errno.EINVAL,
-                () -> iommufd.ioasMapFile(new IoasMapFile(FIXED, ioas, memfd, 3 * PAGE, 2 * PAGE, IOVA)));
+                Errno.EINVAL, () -> iommufd.ioasMapFile(new IoasMapFile(FIXED, ioas, memfd, 3 * PAGE, 2 * PAGE, IOVA)));
         assertThat(memfd.pinned()).isZero();
         assertThat(bench.account.charged()).isZero();
         iommufd.ioasMapFile(new IoasMapFile(FIXED, ioas, memfd, 2 * PAGE, 2 * PAGE, IOVA));
