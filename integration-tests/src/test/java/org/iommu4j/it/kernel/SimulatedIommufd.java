@@ -155,10 +155,7 @@ final class SimulatedIommufd {
                                         call.argument(4),
                                         call.argument(5),
                                         call.argument(6))));
-            case ATTACH_PASID -> {
-                deviceFile(first).attachPasid(call.number(2), call.number(1));
-                field(out, "id", call.argument(1));
-            }
+            case ATTACH_PASID -> field(out, "id", deviceFile(first).attachPasid(call.number(2), call.number(1)));
             case DETACH_PASID -> deviceFile(first).detachPasid(call.number(1));
             default -> throw new IllegalArgumentException(call + " is no call to iommufd");
         }
@@ -215,7 +212,7 @@ final class SimulatedIommufd {
         HwInfo info = file.getHwInfo(call.number(2), call.number(1), call.number(3));
         List<Integer> words = info.hardware().words();
         field(out, "type", info.hardware().type());
-        field(out, "length", words.size() * Integer.BYTES);
+        field(out, "length", (long) words.size() * Integer.BYTES);
         field(out, "pasids", info.maxPasidLog2());
         field(out, "capabilities", info.capabilities());
         for (int i = 0; i < Math.min(words.size(), call.number(4) / Integer.BYTES); i++) {
