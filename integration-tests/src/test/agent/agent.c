@@ -2,8 +2,8 @@
 // The first process of a guest whose kernel is a witness: it performs sequences of calls and says what was answered.
 //
 // It loads the modules in /modules, binds the functions that the kernel's option "functions" names to vfio-pci, and
-// writes what it finds in sysfs as a tar archive to the disk. Then it takes commands from the second serial port, a
-// line each, and prints its answers there:
+// writes what it finds in sysfs as a tar archive to the disk. Then it takes commands from the port that the option
+// "answers" names, a line each, and prints its answers there:
 //
 //   run       reads the disk's first bytes up to a zero: sequences of calls. Each sequence runs in a process of its
 //             own. An answer is a line "ANSWER sequence step result errno outputs".
@@ -164,16 +164,24 @@ static size_t archive_host(void) {
 
 char *functions[FUNCTIONS];
 
-static void read_functions(void) {
-    static char line[4096];
-    int fd = open("/proc/cmdline", O_RDONLY), n = 0;
-    char *option;
-    check(fd >= 0 && read(fd, line, sizeof line - 1) > 0, "/proc/cmdline");
+// Returns the value of a kernel's option, to be freed.
+static char *option(const char *name) {
+    char line[4096];
+    int fd = open("/proc/cmdline", O_RDONLY);
+    ssize_t length = read(fd, line, sizeof line - 1);
+    char *value;
+    check(length > 0, "/proc/cmdline");
+    line[length] = 0;
     close(fd);
-    option = strstr(line, "functions=");
-    check(option != NULL, "option functions");
-    option = strtok(option + strlen("functions="), " \n");
-    for (char *name = strtok(option, ","); name && n < FUNCTIONS; name = strtok(NULL, ",")) {
+    value = strstr(line, name);
+    check(value != NULL, name);
+    value += strlen(name);
+    return strndup(value, strcspn(value, " \n"));
+}
+
+static void read_functions(void) {
+    int n = 0;
+    for (char *name = strtok(option(" functions="), ","); name && n < FUNCTIONS; name = strtok(NULL, ",")) {
         functions[n++] = name;
     }
 }
@@ -202,15 +210,18 @@ int open_group_file(const char *function) {
 
 enum { NONE, READ, READ_WRITE };
 
-#define AREAS 4
+#define AREAS 5
+#define FILE_AREA 4
 #define AREA_PAGES 512
 #define ABSOLUTE 15
 #define WORDS 64 // of each page that are watched; DMA stays within them
 
-// At (number + 1) << 44: memory to write, to read, with a hole behind, and a huge page.
+// At (number + 1) << 44: memory to write, to read, with a hole behind, a huge page, and a file of memory.
 static const struct {
     int pages, protection;
-} areas[AREAS] = {{64, READ_WRITE}, {4, READ}, {2, READ_WRITE}, {512, READ_WRITE}};
+} areas[AREAS] = {{64, READ_WRITE}, {4, READ}, {2, READ_WRITE}, {512, READ_WRITE}, {8, READ_WRITE}};
+
+int memory_file;
 
 static char protection[AREAS][AREA_PAGES];
 static u64 seen[AREAS][AREA_PAGES][WORDS];
@@ -221,7 +232,9 @@ u64 address(u64 area, u64 offset) {
 
 static int map_pages(u64 area, u64 page, u64 count, int wanted) {
     u64 *words = (u64 *) address(area, page * PAGE);
-    if (mmap(words, count * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != words) {
+    int flags = MAP_FIXED | (area == FILE_AREA ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
+    int file = area == FILE_AREA ? memory_file : -1;
+    if (mmap(words, count * PAGE, PROT_READ | PROT_WRITE, flags, file, area == FILE_AREA ? page * PAGE : 0) != words) {
         return -1;
     }
     if (count == AREA_PAGES) {
@@ -257,8 +270,6 @@ static void print_changes(void) {
 // ---- calls ----------------------------------------------------------------------------------------------------------
 
 #define CONTAINERS 4
-#define NO_FILE 8
-#define OTHER_FILE 9
 
 #define MACHINES 2
 
@@ -429,9 +440,7 @@ static void map_dma(const u64 *a) {
     result(ioctl(containers[a[0]], VFIO_IOMMU_MAP_DMA, &map));
 }
 
-#define BITMAP_WORDS 64
-
-static void print_bitmap(const u64 *bitmap, u64 bytes) {
+void print_bitmap(const u64 *bitmap, u64 bytes) {
     for (u64 i = 0; i < bytes / 8 && i < BITMAP_WORDS; i++) {
         if (bitmap[i]) {
             fprintf(answers, " bitmap[%llu]=%#llx", (unsigned long long) i, (unsigned long long) bitmap[i]);
@@ -677,6 +686,12 @@ static const struct {
     {"bind_iommufd", 2, bind_iommufd},             // device, iommufd
     {"attach_iommufd", 2, attach_iommufd},         // device, object
     {"detach_iommufd", 1, detach_iommufd},         // device
+    {"hw_info", 5, hw_info},                       // iommufd, flags, object of a device, type, bytes of room
+    {"set_dirty_tracking", 3, set_dirty_tracking}, // iommufd, hwpt, flags
+    {"get_dirty_bitmap", 6, get_dirty_bitmap},     // iommufd, hwpt, flags, iova, length, page size
+    {"ioas_map_file", 7, ioas_map_file},           // iommufd, ioas, flags, file: 0 is memory; start, length, iova
+    {"attach_pasid", 3, attach_pasid},             // device, object, PASID
+    {"detach_pasid", 2, detach_pasid},             // device, PASID
 };
 
 // Reads the numbers of a line's "name=number"s.
@@ -728,6 +743,8 @@ static void prepare(const u64 *header) {
     if (!header[2]) {
         drop_ipc_lock();
     }
+    memory_file = memfd_create("memory", 0);
+    check(memory_file >= 0 && ftruncate(memory_file, areas[FILE_AREA].pages * PAGE) == 0, "memory file");
     for (int area = 0; area < AREAS; area++) {
         check(map_pages(area, 0, areas[area].pages, areas[area].protection) == 0, "memory");
     }
@@ -815,8 +832,27 @@ static void read_stable_release(char *into, size_t size) {
     }
 }
 
-int main(void) {
+// Opens the port that commands and answers go over: a serial port, or one of virtio.
+static int open_port(void) {
     struct termios settings;
+    char *path = option(" answers=");
+    int port = open(path, O_RDWR | O_NOCTTY);
+    for (int tries = 0; port < 0 && errno == ENOENT && tries < 5000; tries++) {
+        usleep(1000); // virtio asks its device for ports behind the driver's back
+        port = open(path, O_RDWR | O_NOCTTY);
+    }
+    check(port >= 0, path);
+    if (isatty(port)) {
+        check(tcgetattr(port, &settings) == 0, path);
+        cfmakeraw(&settings);
+        cfsetspeed(&settings, B115200);
+        check(tcsetattr(port, TCSANOW, &settings) == 0, path);
+    }
+    free(path);
+    return port;
+}
+
+int main(void) {
     struct utsname kernel;
     char line[64], release[128];
     int port, disk;
@@ -827,15 +863,13 @@ int main(void) {
     check(mount("sys", "/sys", "sysfs", 0, NULL) == 0, "/sys");
     check(mount("trace", "/sys/kernel/tracing", "tracefs", 0, NULL) == 0, "/sys/kernel/tracing");
     check(mount("dev", "/dev", "devtmpfs", 0, NULL) == 0 || errno == EBUSY, "/dev");
-    port = open("/dev/ttyS1", O_RDWR | O_NOCTTY);
-    check(port >= 0 && tcgetattr(port, &settings) == 0, "/dev/ttyS1");
-    cfmakeraw(&settings);
-    cfsetspeed(&settings, B115200);
-    check(tcsetattr(port, TCSANOW, &settings) == 0, "/dev/ttyS1");
+    answers = fopen("/dev/console", "w");
+    check(answers != NULL, "/dev/console");
+    load_modules();
+    port = open_port();
     answers = fdopen(port, "w");
     commands = fdopen(dup(port), "r");
-    check(answers && commands, "/dev/ttyS1");
-    load_modules();
+    check(answers && commands, "port");
     add_probe("p:registered kvm_arch_register_noncoherent_dma");
     add_probe("p:unregistered kvm_arch_unregister_noncoherent_dma");
     put("/sys/kernel/tracing/events/kprobes/enable", "1");

@@ -14,7 +14,7 @@ typedef uint32_t u32;
 #define KVM_FILE_ADD 1
 #define KVM_FILE_DELETE 2
 
-// Where all answers go: the second serial port.
+// Where all answers go: the port that the kernel's option names.
 extern FILE *answers;
 
 // Says what failed, with errno, and powers the machine off.
@@ -43,6 +43,10 @@ extern struct device devices[FUNCTIONS];
 
 #define MISSING 1023 // a number that no file has
 
+// Numbers of files that are none of the sequence's.
+#define NO_FILE 8
+#define OTHER_FILE 9
+
 // Makes an open device do DMA, and prints what its command register was.
 void start_device(struct device *device);
 
@@ -54,6 +58,14 @@ void skipped(void);
 
 // Prints an output.
 void field(const char *name, u64 value);
+
+// The process's file of memory, which is mapped as an area.
+extern int memory_file;
+
+#define BITMAP_WORDS 64
+
+// Prints the words of a bitmap that are not 0.
+void print_bitmap(const u64 *bitmap, u64 bytes);
 
 // Returns where an offset of an area of memory is.
 u64 address(u64 area, u64 offset);
@@ -77,7 +89,13 @@ void ioas_allow_iovas(const u64 *a);
 void iommufd_option(const u64 *a);
 void vfio_ioas(const u64 *a);
 void hwpt_alloc(const u64 *a);
+void hw_info(const u64 *a);
+void set_dirty_tracking(const u64 *a);
+void get_dirty_bitmap(const u64 *a);
+void ioas_map_file(const u64 *a);
 void open_device_file(const u64 *a);
 void bind_iommufd(const u64 *a);
 void attach_iommufd(const u64 *a);
 void detach_iommufd(const u64 *a);
+void attach_pasid(const u64 *a);
+void detach_pasid(const u64 *a);

@@ -22,12 +22,19 @@
 #define OPTION CALL(0x87)
 #define VFIO_IOAS CALL(0x88)
 #define HWPT_ALLOC CALL(0x89)
+#define GET_HW_INFO CALL(0x8a)
+#define SET_DIRTY_TRACKING CALL(0x8b)
+#define GET_DIRTY_BITMAP CALL(0x8c)
+#define IOAS_MAP_FILE CALL(0x8f)
 #define BIND_IOMMUFD CALL(VFIO_BASE + 18)
 #define ATTACH_IOMMUFD_PT CALL(VFIO_BASE + 19)
 #define DETACH_IOMMUFD_PT CALL(VFIO_BASE + 20)
 
+#define WITH_PASID 1
+
 #define FILES 2
 #define RANGES 16
+#define INFO_WORDS 16
 
 static int files[FILES];
 
@@ -161,6 +168,64 @@ void hwpt_alloc(const u64 *a) {
     }
 }
 
+void hw_info(const u64 *a) {
+    u32 words[INFO_WORDS];
+    struct {
+        u32 size, flags, device, length;
+        u64 words;
+        u32 type;
+        uint8_t pasids, reserved[3];
+        u64 capabilities;
+    } info = {.size = sizeof info, .flags = a[1], .device = a[2], .length = a[4], .words = (uintptr_t) words,
+              .type = a[3]};
+    check(a[4] <= sizeof words, "room for words");
+    memset(words, 0xff, sizeof words);
+    if (result(ioctl(files[a[0]], GET_HW_INFO, &info)) == 0) {
+        field("type", info.type);
+        field("length", info.length);
+        field("pasids", info.pasids);
+        field("capabilities", info.capabilities);
+        for (u64 i = 0; i < a[4] / 4; i++) {
+            if (words[i]) {
+                fprintf(answers, " word[%llu]=%#x", (unsigned long long) i, words[i]);
+            }
+        }
+    }
+}
+
+void set_dirty_tracking(const u64 *a) {
+    struct {
+        u32 size, flags, hwpt, reserved;
+    } argument = {sizeof argument, a[2], a[1], 0};
+    result(ioctl(files[a[0]], SET_DIRTY_TRACKING, &argument));
+}
+
+void get_dirty_bitmap(const u64 *a) {
+    u64 bitmap[BITMAP_WORDS] = {0};
+    struct {
+        u32 size, hwpt, flags, reserved;
+        u64 iova, length, page_size, bitmap;
+    } get = {sizeof get, a[1], a[2], 0, a[3], a[4], a[5], (uintptr_t) bitmap};
+    if (result(ioctl(files[a[0]], GET_DIRTY_BITMAP, &get)) == 0) {
+        print_bitmap(bitmap, sizeof bitmap);
+    }
+}
+
+void ioas_map_file(const u64 *a) {
+    int other = a[3] == OTHER_FILE ? open("/dev/null", O_RDWR) : -1;
+    struct {
+        u32 size, flags, ioas;
+        int32_t file;
+        u64 start, length, iova;
+    } map = {sizeof map, a[2], a[1], a[3] == 0 ? memory_file : other >= 0 ? other : MISSING, a[4], a[5], a[6]};
+    if (result(ioctl(files[a[0]], IOAS_MAP_FILE, &map)) == 0) {
+        field("iova", map.iova);
+    }
+    if (other >= 0) {
+        close(other);
+    }
+}
+
 // ---- the devices' own files -----------------------------------------------------------------------------------------
 
 void open_device_file(const u64 *a) {
@@ -207,5 +272,21 @@ void detach_iommufd(const u64 *a) {
     struct {
         u32 size, flags;
     } detach = {sizeof detach, 0};
+    result(ioctl(devices[a[0]].fd, DETACH_IOMMUFD_PT, &detach));
+}
+
+void attach_pasid(const u64 *a) {
+    struct {
+        u32 size, flags, object, pasid;
+    } attach = {sizeof attach, WITH_PASID, a[1], a[2]};
+    if (result(ioctl(devices[a[0]].fd, ATTACH_IOMMUFD_PT, &attach)) == 0) {
+        field("id", attach.object);
+    }
+}
+
+void detach_pasid(const u64 *a) {
+    struct {
+        u32 size, flags, pasid;
+    } detach = {sizeof detach, WITH_PASID, a[1]};
     result(ioctl(devices[a[0]].fd, DETACH_IOMMUFD_PT, &detach));
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import java.util.HashSet;
+import java.util.Set;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.vfio.iommufd.BoundDevice;
@@ -31,8 +33,25 @@ interface FileBinding {
     /** Ends it; the device is closed already. */
     void unbind();
 
-    /** A device that does DMA. */
-    record OfDevice(BoundDevice bound) implements FileBinding {
+    /**
+     * A device that does DMA.
+     *
+     * <p>PASID 0 is iommufd's number for ordinary requests. VFIO keeps it among the PASIDs, apart from what is attached
+     * without one, and the one does not move or detach the other. Source: {@code
+     * vfio_iommufd_physical_pasid_attach_ioas} and its neighbours.
+     */
+    final class OfDevice implements FileBinding {
+        private static final int ORDINARY = 0;
+
+        private final BoundDevice bound;
+        private final Set<Integer> pasids = new HashSet<>();
+        private boolean attached;
+
+        /** Makes what a device's file does with its object. */
+        OfDevice(BoundDevice bound) {
+            this.bound = bound;
+        }
+
         @Override
         public int id() {
             return bound.id();
@@ -40,22 +59,37 @@ interface FileBinding {
 
         @Override
         public int attach(int pageTableId) {
-            return bound.attach(pageTableId);
+            int hwpt = attached ? bound.attach(pageTableId) : bound.attachPasid(ORDINARY, pageTableId);
+            attached = true;
+            return hwpt;
         }
 
         @Override
         public int attachPasid(int pasid, int pageTableId) {
-            return bound.attachPasid(pasid, pageTableId);
+            if (pasid < 0) {
+                throw new IommuException(
+                        Errno.ENOSPC, "PASID " + Integer.toUnsignedString(pasid) + ", expected less than 2^31");
+            }
+            int hwpt = pasid == ORDINARY && pasids.contains(pasid)
+                    ? bound.attach(pageTableId)
+                    : bound.attachPasid(pasid, pageTableId);
+            pasids.add(pasid);
+            return hwpt;
         }
 
         @Override
         public void detach() {
-            bound.detach();
+            if (attached) {
+                attached = false;
+                bound.detach();
+            }
         }
 
         @Override
         public void detachPasid(int pasid) {
-            bound.detachPasid(pasid);
+            if (pasids.remove(pasid)) {
+                bound.detachPasid(pasid);
+            }
         }
 
         @Override

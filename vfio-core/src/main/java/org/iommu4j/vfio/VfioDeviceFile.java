@@ -162,8 +162,10 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
     /**
      * VFIO_DEVICE_ATTACH_IOMMUFD_PT with a PASID.
      *
+     * <p>PASID 0 attaches the ordinary requests, but {@link #attach} and {@link #detach()} know nothing of it.
+     *
      * @throws IommuException EINVAL (the release knows no such flag, or not bound), EOPNOTSUPP (the device is
-     *     emulated), and as {@link BoundDevice#attachPasid}
+     *     emulated), ENOSPC (from 2^31), and as {@link BoundDevice#attachPasid}
      */
     public int attachPasid(int pasid, int pageTableId) {
         synchronized (vfio.lock) {

@@ -178,6 +178,50 @@ class IommufdObjectsTest {
         assertThat(asker.endpoint.lastPageResponse()).isEqualTo(PageResponse.SUCCESS.code());
     }
 
+    /** Observed in Linux 7.0: the number 0 is iommufd's for requests without a PASID, and VFIO does not refuse it. */
+    @Test
+    void pasidZeroIsTheOrdinaryRequestsAndVfioKeepsItApart() {
+        IommufdBench bench = everything("7.3");
+        Iommufd iommufd = bench.open();
+        VfioDeviceFile file = bench.file(bench.first);
+        int device = file.bind(iommufd);
+        int ioas = map(iommufd, iommufd.ioasAlloc(0), 1);
+        int hwpt = iommufd.hwptAlloc(new HwptAlloc(0, device, ioas));
+        int other = iommufd.hwptAlloc(new HwptAlloc(0, device, ioas));
+        Endpoint endpoint = bench.machine.endpoint(IommufdBench.FIRST);
+
+        endpoint.config().write(4, 2, 6);
+        assertThat(file.attachPasid(0, hwpt)).isEqualTo(hwpt);
+        endpoint.write(IOVA, 1, false);
+        assertThat(endpoint.lastStatus()).isEqualTo(RequestStatus.DONE);
+        assertRefused(Errno.EBUSY, () -> file.attach(hwpt));
+        assertRefused(Errno.ENOENT, () -> file.attach(99));
+        file.detach();
+        endpoint.write(IOVA, 2, false);
+        assertThat(endpoint.lastStatus()).isEqualTo(RequestStatus.DONE);
+        assertThat(file.attachPasid(0, other)).isEqualTo(other);
+        file.detachPasid(0);
+        endpoint.write(IOVA, 3, false);
+        assertThat(endpoint.lastStatus()).isNotEqualTo(RequestStatus.DONE);
+
+        file.attach(hwpt);
+        assertRefused(Errno.EBUSY, () -> file.attachPasid(0, other));
+        file.detachPasid(0);
+        endpoint.write(IOVA, 4, false);
+        assertThat(endpoint.lastStatus()).isEqualTo(RequestStatus.DONE);
+    }
+
+    /** Observed in Linux 7.0: VFIO's list of PASIDs has no place for it, and is asked before the object is. */
+    @Test
+    void aPasidFromBit31OnHasNoPlace() {
+        IommufdBench bench = everything("7.3");
+        VfioDeviceFile file = bench.file(bench.first);
+        file.bind(bench.open());
+        assertRefused(Errno.ENOSPC, () -> file.attachPasid(-1, 99));
+        assertRefused(Errno.ENOSPC, () -> file.attachPasid(Integer.MIN_VALUE, 99));
+        assertRefused(Errno.ENOENT, () -> file.attachPasid(Integer.MAX_VALUE, 99));
+    }
+
     @Test
     void pasidsAndOrdinaryRequestsNeedHwptsThatWereMadeForThem() {
         IommufdBench bench = everything("7.3");
@@ -440,6 +484,35 @@ class IommufdObjectsTest {
         assertThat(bench.process.pinned()).isEqualTo(4);
         assertThat(bench.process.charged()).isZero();
         assertThat(account.charged()).isZero();
+    }
+
+    /** Observed in Linux 7.0. */
+    @Test
+    void aFileIsNotMappedBehindItsEnd() {
+        IommufdBench bench = new IommufdBench(IommufdBench.named("intel-sc"), "7.3", 16);
+        Iommufd iommufd = bench.open();
+        VfioDeviceFile file = bench.file(bench.first);
+        file.bind(iommufd);
+        int ioas = iommufd.ioasAlloc(0);
+        file.attach(ioas);
+        UserProcess memfd = bench.machine.newProcess(0, false);
+        memfd.allocate(0, 4, true);
+        assertRefused(
+                Errno.EINVAL, () -> iommufd.ioasMapFile(new IoasMapFile(FIXED, ioas, memfd, 3 * PAGE, 2 * PAGE, IOVA)));
+        assertThat(memfd.pinned()).isZero();
+        assertThat(bench.account.charged()).isZero();
+        iommufd.ioasMapFile(new IoasMapFile(FIXED, ioas, memfd, 2 * PAGE, 2 * PAGE, IOVA));
+    }
+
+    /** Observed in Linux 7.0. */
+    @Test
+    void memoryThatEndsWithTheLastByteOfAllAddressesIsTakenForOneThatWraps() {
+        IommufdBench bench = new IommufdBench(IommufdBench.named("intel-sc"), "7.3", 16);
+        Iommufd iommufd = bench.open();
+        int ioas = iommufd.ioasAlloc(0);
+        assertRefused(Errno.EOVERFLOW, () -> iommufd.ioasMap(new IoasMap(FIXED, ioas, PAGE, -PAGE, IOVA)));
+        assertRefused(Errno.EOVERFLOW, () -> iommufd.ioasMap(new IoasMap(FIXED, ioas, -PAGE, PAGE, IOVA)));
+        iommufd.ioasMap(new IoasMap(FIXED, ioas, -2 * PAGE, PAGE, IOVA));
     }
 
     @Test

@@ -4,6 +4,7 @@ package org.iommu4j.it.kernel;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.IntFunction;
 import java.util.stream.Stream;
@@ -29,37 +30,47 @@ final class LiveComparison {
     private int different;
     private final Map<String, Integer> answers = new TreeMap<>();
 
-    /** What a function behind a bridge does that moves to another container; asked once, since the unit remembers. */
-    private final Difference moved;
+    /**
+     * What a function behind a bridge does that moves to another container; asked once, since the unit remembers.
+     * Empty where the unit does not know it.
+     */
+    private final Optional<Difference> moved;
 
     /** Makes a comparison; a function behind a bridge moves to another container on both sides. */
     LiveComparison(LiveKernel kernel) {
         this.kernel = kernel;
         Workbench workbench = Workbench.create();
         machine = workbench.describe(workbench.read(kernel.capture()));
+        moved = kernel.machine().knowsBuses() ? Optional.of(moveFunction()) : Optional.empty();
+    }
+
+    private Difference moveFunction() {
         VfioSequence sequence = VfioSequence.ofMovedFunction(LiveKernel.BEHIND_BRIDGE, 0);
-        moved = new Difference(sequence, kernel.perform(List.of(sequence)).get(0), perform(sequence));
+        return new Difference(sequence, kernel.perform(List.of(sequence)).get(0), perform(sequence));
     }
 
     /**
      * Returns how many of the functions may do DMA in any sequence. Those behind a bridge may not where a driver leaves
      * the context entry of the bridge's id in the unit, as it did from 6.11 to 7.2: it would lead to tables that an
-     * earlier sequence freed.
+     * earlier sequence freed. Nor may they where the unit does not know them.
      */
     int functionsForDma() {
-        boolean goesOn = Stream.of(moved.theirs, moved.ours)
-                .anyMatch(answers -> answers.get(answers.size() - 1).contains(" 0+0x1010="));
-        return goesOn ? LiveKernel.BEHIND_BRIDGE : LiveKernel.FUNCTIONS.size();
+        return moved.filter(answered -> Stream.of(answered.theirs, answered.ours)
+                        .noneMatch(answers -> answers.get(answers.size() - 1).contains(" 0+0x1010=")))
+                .map(known -> LiveKernel.FUNCTIONS.size())
+                .orElse(LiveKernel.BEHIND_BRIDGE);
     }
 
     /** Compares what the function behind a bridge did. */
     void compareMovedFunction() {
-        calls += moved.sequence.calls().size();
-        sequences++;
-        if (!moved.ours.equals(moved.theirs)) {
-            different++;
-            differences.add(moved.toString());
-        }
+        moved.ifPresent(answered -> {
+            calls += answered.sequence.calls().size();
+            sequences++;
+            if (!answered.ours.equals(answered.theirs)) {
+                different++;
+                differences.add(answered.toString());
+            }
+        });
     }
 
     /**

@@ -74,6 +74,7 @@ final class LiveKernel implements AutoCloseable {
     private static final Pattern KNOWN = Pattern.compile("UBSAN: shift-out-of-bounds in .*/vfio_iommu_type1\\.c:");
 
     private final Qemu qemu;
+    private final LiveMachine machine;
     private final Path directory;
     private final Process shell;
     private final SocketChannel port;
@@ -82,8 +83,10 @@ final class LiveKernel implements AutoCloseable {
     private final boolean iommufd;
     private final Path capture;
 
-    private LiveKernel(Qemu qemu, Path directory, Process shell, SocketChannel port) throws IOException {
+    private LiveKernel(Qemu qemu, LiveMachine machine, Path directory, Process shell, SocketChannel port)
+            throws IOException {
         this.qemu = qemu;
+        this.machine = machine;
         this.directory = directory;
         this.shell = shell;
         this.port = port;
@@ -177,7 +180,7 @@ final class LiveKernel implements AutoCloseable {
                 shell = qemu.command(arguments(folder, directory, machine, cpus))
                         .redirectOutput(directory.resolve("output").toFile())
                         .start();
-                return new LiveKernel(qemu, directory, shell, accept(server, shell, directory));
+                return new LiveKernel(qemu, machine, directory, shell, accept(server, shell, directory));
             }
         } catch (IOException e) {
             stop(shell, directory);
@@ -196,29 +199,28 @@ final class LiveKernel implements AutoCloseable {
         }
         arguments.addAll(List.of("-nodefaults", "-display", "none", "-no-reboot"));
         List<String> devices = new ArrayList<>(List.of(machine.unit()));
-        devices.add("virtio-blk-pci,drive=disk,addr=09.0,iommu_platform=on,disable-legacy=on");
+        devices.add("virtio-blk-pci,drive=disk,addr=09.0," + machine.virtio());
         for (String address : List.of("05.0", "0b.0", "0a.0,multifunction=on", "0a.1", "0c.0,multifunction=on")) {
             devices.add("edu,dma_mask=0xffffffffffffffff,addr=" + address);
         }
-        devices.add("nvme,drive=empty,serial=empty,addr=0c.1");
+        devices.add("virtio-rng-pci,addr=0c.1," + machine.virtio());
         devices.add("pcie-root-port,id=root_port,chassis=3,addr=08.0");
         devices.add("pcie-pci-bridge,id=bridge,bus=root_port");
         devices.add("edu,bus=bridge,addr=01.0,dma_mask=0xffffffffffffffff");
         devices.add("edu,bus=bridge,addr=02.0,dma_mask=0xffffffffffffffff");
         arguments.addAll(List.of("-drive", "file=" + directory.resolve("disk") + ",if=none,id=disk,format=raw"));
-        arguments.addAll(List.of("-blockdev", "driver=null-co,node-name=empty,size=16777216"));
         devices.forEach(device -> arguments.addAll(List.of("-device", device)));
         arguments.addAll(List.of("-serial", "file:" + directory.resolve("messages")));
         arguments.addAll(List.of("-chardev", "socket,id=answers,path=" + directory.resolve("answers")));
-        arguments.addAll(List.of("-serial", "chardev:answers"));
+        arguments.addAll(machine.port());
         arguments.addAll(List.of("-kernel", folder.resolve("vmlinuz").toString()));
         arguments.addAll(List.of("-initrd", folder.resolve("initramfs").toString()));
         String functions =
                 String.join(",", FUNCTIONS.stream().map(PciAddress::toString).toList());
         arguments.addAll(List.of(
                 "-append",
-                "console=ttyS0,115200 loglevel=5 mitigations=off tsc=reliable no_timer_check panic=-1"
-                        + " intel_iommu=on iommu.passthrough=0 functions=" + functions));
+                "console=ttyS0,115200 loglevel=5 mitigations=off tsc=reliable no_timer_check panic=-1" + " "
+                        + machine.options() + " iommu.passthrough=0 functions=" + functions));
         return arguments;
     }
 
@@ -279,6 +281,11 @@ final class LiveKernel implements AutoCloseable {
     /** Returns the QEMU that it runs in. */
     Qemu qemu() {
         return qemu;
+    }
+
+    /** Returns the machine that it runs on. */
+    LiveMachine machine() {
+        return machine;
     }
 
     /** Returns the kernel's release. */

@@ -1,21 +1,60 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.kernel;
 
+import java.util.List;
+
 /** A machine of QEMU that live kernels are booted on. */
 enum LiveMachine {
     /** VT-d with snoop control. */
-    INTEL("intel-iommu,snoop-control=on"),
+    INTEL("intel-iommu,snoop-control=on", "intel_iommu=on"),
     /** VT-d without it. */
-    INTEL_WITHOUT_SNOOP_CONTROL("intel-iommu,snoop-control=off");
+    INTEL_WITHOUT_SNOOP_CONTROL("intel-iommu,snoop-control=off", "intel_iommu=on"),
+    /** AMD-Vi with v1 tables. */
+    AMD("amd-iommu", "amd_iommu=pgtbl_v1");
 
     private final String unit;
+    private final String option;
 
-    LiveMachine(String unit) {
+    LiveMachine(String unit, String option) {
         this.unit = unit;
+        this.option = option;
     }
 
     /** Returns QEMU's device for its unit. */
     String unit() {
         return unit;
+    }
+
+    /** Returns the properties of virtio devices: on Intel they do DMA through the unit. */
+    String virtio() {
+        return this == AMD ? "disable-legacy=on" : "disable-legacy=on,iommu_platform=on";
+    }
+
+    /**
+     * Returns QEMU's options for the port of the chardev {@code answers}. On AMD interrupts of the I/O APIC get lost:
+     * the kernel has it send indexes for remapping, and QEMU's does not send them through the unit. Message-signalled
+     * ones arrive.
+     */
+    List<String> port() {
+        return this == AMD
+                ? List.of(
+                        "-device",
+                        "virtio-serial-pci,addr=0d.0," + virtio(),
+                        "-device",
+                        "virtserialport,chardev=answers")
+                : List.of("-serial", "chardev:answers");
+    }
+
+    /** Returns the kernel's options. The third of the virtio devices, which are counted from 0, has a port 1. */
+    String options() {
+        return option + " answers=" + (this == AMD ? "/dev/vport2p1" : "/dev/ttyS1");
+    }
+
+    /**
+     * Returns whether its unit knows a device behind a bridge by the id that the specification gives it. Where it does
+     * not, such devices have another's table entry, and do no DMA.
+     */
+    boolean knowsBuses() {
+        return this != AMD;
     }
 }

@@ -121,8 +121,10 @@ final class RandomIommufdSequences {
             if (device < functionsForDma) {
                 add(Kind.DMA, device, dmaAddress(), dmaAddress());
             }
-        } else if (kind < 72) {
+        } else if (kind < 70) {
             addOfObject();
+        } else if (kind < 74) {
+            addOfHardware();
         } else if (kind < 90) {
             addOfDevice();
         } else if (kind < 95) {
@@ -138,7 +140,11 @@ final class RandomIommufdSequences {
         if ((flags & FIXED) != 0) {
             mapped.add(range);
         }
-        add(Kind.IOAS_MAP, file(), object(), flags, area(), offset(), range[1], range[0]);
+        if (chance(80)) {
+            add(Kind.IOAS_MAP, file(), object(), flags, area(), offset(), range[1], range[0]);
+        } else {
+            add(Kind.IOAS_MAP_FILE, file(), object(), flags, mappedFile(), fileOffset(), range[1], range[0]);
+        }
     }
 
     private void addUnmap() {
@@ -166,15 +172,32 @@ final class RandomIommufdSequences {
         }
     }
 
+    private void addOfHardware() {
+        switch (random.nextInt(4)) {
+            case 0, 1 ->
+                add(Kind.HW_INFO, file(), rarely(4), deviceObject(), chance(70) ? 0 : random.nextInt(3), infoRoom());
+            case 2 -> add(Kind.SET_DIRTY_TRACKING, file(), hwptObject(), chance(90) ? random.nextInt(2) : 2);
+            default ->
+                add(Kind.GET_DIRTY_BITMAP, file(), hwptObject(), rarely(4), iova(), bitmapLength(), bitmapPage());
+        }
+    }
+
     private void addOfDevice() {
         int device = device();
-        switch (random.nextInt(12)) {
+        switch (random.nextInt(13)) {
             case 0, 1 -> add(Kind.OPEN_DEVICE_FILE, device);
             case 2 -> add(Kind.CLOSE_DEVICE, device);
             case 3, 4 -> add(Kind.BIND_IOMMUFD, device, file());
             case 5, 6, 7 -> add(Kind.ATTACH_IOMMUFD, device, object());
             case 8 -> add(Kind.DETACH_IOMMUFD, device);
             case 9 -> add(Kind.BUS_MASTER, device, random.nextInt(2));
+            case 10 -> {
+                if (chance(70)) {
+                    add(Kind.ATTACH_PASID, device, object(), pasid());
+                } else {
+                    add(Kind.DETACH_PASID, device, pasid());
+                }
+            }
             default -> add(Kind.HWPT_ALLOC, file(), chance(90) ? 0 : random.nextInt(16), object(), object());
         }
     }
@@ -218,6 +241,48 @@ final class RandomIommufdSequences {
     /** The first IOAS most often, then any object, or none. */
     private long object() {
         return chance(75) ? 1 : chance(95) ? 1 + random.nextInt(MANY_OBJECTS) : random.nextInt(2) * 9999L;
+    }
+
+    /** A device's object, as often as not. */
+    private long deviceObject() {
+        return chance(60) ? 2 : object();
+    }
+
+    /** A HWPT's object, as often as not. */
+    private long hwptObject() {
+        return chance(60) ? 3 : object();
+    }
+
+    private int rarely(int bound) {
+        return chance(90) ? 0 : random.nextInt(bound);
+    }
+
+    private int infoRoom() {
+        return chance(80) ? 64 : 4 * random.nextInt(16);
+    }
+
+    /** As many bytes as fit into the agent's bitmap, and none. */
+    private long bitmapLength() {
+        return chance(90) ? (1 + random.nextInt(6)) * PAGE : new long[] {0, 8, 0x1800, -1}[random.nextInt(4)];
+    }
+
+    private long bitmapPage() {
+        return chance(90) ? PAGE : new long[] {0, 1, 0x800, 0x1800, LARGE}[random.nextInt(5)];
+    }
+
+    private int pasid() {
+        return chance(80) ? 1 : new int[] {0, 1 << 19, 1 << 20, -1}[random.nextInt(4)];
+    }
+
+    private int mappedFile() {
+        return chance(95) ? VfioCall.MEMORY_FILE : VfioCall.NO_FILE + random.nextInt(2);
+    }
+
+    /** Within the file mostly, or behind its end. */
+    private long fileOffset() {
+        return chance(90)
+                ? random.nextInt(5) * PAGE
+                : chance(50) ? random.nextInt(512) * 8L : -PAGE * random.nextInt(3);
     }
 
     private int mapFlags() {

@@ -12,21 +12,28 @@ import java.util.Set;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.platform.ProcessMemory;
+import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.UserProcess;
 import org.iommu4j.vfio.Vfio;
 import org.iommu4j.vfio.VfioDevice;
 import org.iommu4j.vfio.VfioDeviceFile;
+import org.iommu4j.vfio.iommufd.DirtyRange;
+import org.iommu4j.vfio.iommufd.HwInfo;
 import org.iommu4j.vfio.iommufd.HwptAlloc;
 import org.iommu4j.vfio.iommufd.IoasCopy;
 import org.iommu4j.vfio.iommufd.IoasMap;
+import org.iommu4j.vfio.iommufd.IoasMapFile;
 import org.iommu4j.vfio.iommufd.IoasRanges;
 import org.iommu4j.vfio.iommufd.Iommufd;
 import org.iommu4j.vfio.iommufd.IommufdOptions;
 import org.iommu4j.vfio.iommufd.IommufdUser;
 import org.iommu4j.vfio.iommufd.UserAccount;
+import org.jspecify.annotations.Nullable;
 
 /** The agent's calls to iommufd and to the devices' own files, over ours; {@link SimulatedVfio} does the others. */
 final class SimulatedIommufd {
+    private static final long PAGE = 4096;
     private static final int GET = 0;
     private static final int SET = 1;
     private static final int OPTION_SET = 0;
@@ -36,30 +43,40 @@ final class SimulatedIommufd {
     private final List<VfioDevice> devices;
     private final IommufdOptions options;
     private final IommufdUser user;
+    private final UserProcess memoryFile;
+    private final UserProcess otherFile;
     private final Map<Long, Iommufd> files = new HashMap<>();
     private final Map<Long, VfioDeviceFile> deviceFiles = new HashMap<>();
 
     /**
-     * Makes no file yet.
+     * Opens no iommufd yet.
      *
      * @param devices the functions, by their number
-     * @param limit the process's limit of locked memory, in pages
+     * @param machine has the memory of the process's files
+     * @param sequence says what the process may lock
      */
     SimulatedIommufd(
             Vfio vfio,
             List<VfioDevice> devices,
             LinuxRelease release,
+            Machine machine,
             UserProcess process,
-            long limit,
-            boolean capIpcLock) {
+            VfioSequence sequence) {
         this.vfio = vfio;
         this.devices = devices;
         this.options = IommufdOptions.DEFAULT.withRelease(release);
         Set<IommufdUser.Capability> capabilities = EnumSet.allOf(IommufdUser.Capability.class);
-        if (!capIpcLock) {
+        if (!sequence.capIpcLock()) {
             capabilities.remove(IommufdUser.Capability.IPC_LOCK);
         }
-        this.user = new IommufdUser(process, new UserAccount(limit), capabilities);
+        this.user = new IommufdUser(process, new UserAccount(sequence.limit() / PAGE), capabilities);
+        this.memoryFile = machine.newProcess(0, true);
+        this.otherFile = machine.newProcess(0, true);
+    }
+
+    /** Returns the process's file of memory; addresses are offsets. */
+    UserProcess memoryFile() {
+        return memoryFile;
     }
 
     /** The agent makes no call either. */
@@ -123,6 +140,23 @@ final class SimulatedIommufd {
             case BIND_IOMMUFD -> field(out, "id", bind(first, call.argument(1)));
             case ATTACH_IOMMUFD -> field(out, "id", deviceFile(first).attach(call.number(1)));
             case DETACH_IOMMUFD -> deviceFile(first).detach();
+            case HW_INFO -> hardwareInfo(file(first), call, out);
+            case SET_DIRTY_TRACKING -> file(first).hwptSetDirtyTracking(call.number(1), call.number(2));
+            case GET_DIRTY_BITMAP -> dirtyBitmap(file(first), call, out);
+            case IOAS_MAP_FILE ->
+                field(
+                        out,
+                        "iova",
+                        file(first)
+                                .ioasMapFile(new IoasMapFile(
+                                        call.number(2),
+                                        call.number(1),
+                                        mappedFile(call.number(3)),
+                                        call.argument(4),
+                                        call.argument(5),
+                                        call.argument(6))));
+            case ATTACH_PASID -> field(out, "id", deviceFile(first).attachPasid(call.number(2), call.number(1)));
+            case DETACH_PASID -> deviceFile(first).detachPasid(call.number(1));
             default -> throw new IllegalArgumentException(call + " is no call to iommufd");
         }
     }
@@ -172,6 +206,38 @@ final class SimulatedIommufd {
             case SET -> file.vfioIoasSet(call.number(2));
             default -> file.vfioIoasClear();
         }
+    }
+
+    private static void hardwareInfo(Iommufd file, VfioCall call, StringBuilder out) {
+        HwInfo info = file.getHwInfo(call.number(2), call.number(1), call.number(3));
+        List<Integer> words = info.hardware().words();
+        field(out, "type", info.hardware().type());
+        field(out, "length", (long) words.size() * Integer.BYTES);
+        field(out, "pasids", info.maxPasidLog2());
+        field(out, "capabilities", info.capabilities());
+        for (int i = 0; i < Math.min(words.size(), call.number(4) / Integer.BYTES); i++) {
+            if (words.get(i) != 0) {
+                field(out, "word[" + i + "]", Integer.toUnsignedLong(words.get(i)));
+            }
+        }
+    }
+
+    private static void dirtyBitmap(Iommufd file, VfioCall call, StringBuilder out) {
+        long[] bitmap = file.hwptGetDirtyBitmap(
+                new DirtyRange(call.number(1), call.number(2), call.argument(3), call.argument(4), call.argument(5)));
+        for (int i = 0; i < bitmap.length; i++) {
+            if (bitmap[i] != 0) {
+                field(out, "bitmap[" + i + "]", bitmap[i]);
+            }
+        }
+    }
+
+    private @Nullable ProcessMemory mappedFile(int number) {
+        return switch (number) {
+            case VfioCall.MEMORY_FILE -> memoryFile;
+            case VfioCall.OTHER_FILE -> otherFile;
+            default -> null;
+        };
     }
 
     // ---- the devices' own files ------------------------------------------------------------------------------------

@@ -61,6 +61,11 @@ final class SimulatedVfio {
     private static final int[] AREA_PAGES = {64, 4, 2, 512};
     private static final int READ_ONLY_AREA = 1;
 
+    /** Where the agent has mapped its file of memory. */
+    private static final int FILE_AREA = 4;
+
+    private static final int FILE_PAGES = 8;
+
     private final List<PciAddress> functions;
     private final LinuxRelease release;
     private final Machine machine;
@@ -117,11 +122,12 @@ final class SimulatedVfio {
         vfio = new Vfio(core, VfioOptions.DEFAULT.withRelease(release));
         List<VfioDevice> registered = functions.stream().map(vfio::register).toList();
         process = machine.newProcess(sequence.limit() / PAGE, sequence.capIpcLock());
-        iommufd = new SimulatedIommufd(
-                vfio, registered, release, process, sequence.limit() / PAGE, sequence.capIpcLock());
+        iommufd = new SimulatedIommufd(vfio, registered, release, machine, process, sequence);
         for (int area = 0; area < AREA_PAGES.length; area++) {
             mapPages(area, 0, AREA_PAGES[area], area != READ_ONLY_AREA);
         }
+        iommufd.memoryFile().allocate(0, FILE_PAGES, true);
+        fill(FILE_AREA, 0, FILE_PAGES);
     }
 
     /** Performs calls, and returns the answers: result, errno and outputs. */
@@ -147,9 +153,13 @@ final class SimulatedVfio {
         heldGroups.forEach(VfioGroup::close);
         containers.values().forEach(VfioContainer::close);
         heldContainers.forEach(VfioContainer::close);
-        if (process.pinned() != 0 || process.charged() != 0) {
-            throw new AssertionError(process.pinned() + " pages stay pinned, " + process.charged() + " charged");
+        if (pinned() != 0 || process.charged() != 0) {
+            throw new AssertionError(pinned() + " pages stay pinned, " + process.charged() + " charged");
         }
+    }
+
+    private long pinned() {
+        return process.pinned() + iommufd.memoryFile().pinned();
     }
 
     private String perform(VfioCall call) {
@@ -202,7 +212,7 @@ final class SimulatedVfio {
             case CLOSE_KVM_VFIO -> done(() -> closeKvmVfio(first));
             case ADD_FILE -> done(() -> addFile(kvmVfio(first), group(call.argument(1))));
             case DELETE_FILE -> done(() -> deleteFile(kvmVfio(first), group(call.argument(1))));
-            case PINNED -> done(() -> field(out, "pages", process.pinned()));
+            case PINNED -> done(() -> field(out, "pages", pinned()));
             case ADD_DEVICE_FILE -> done(() -> setDeviceFile(kvmVfio(first), KvmVfioDevice.ADD, call.argument(1)));
             case DELETE_DEVICE_FILE ->
                 done(() -> setDeviceFile(kvmVfio(first), KvmVfioDevice.DELETE, call.argument(1)));
@@ -222,7 +232,13 @@ final class SimulatedVfio {
                     VFIO_IOAS,
                     HWPT_ALLOC,
                     ATTACH_IOMMUFD,
-                    DETACH_IOMMUFD -> done(() -> iommufd.perform(call, out));
+                    DETACH_IOMMUFD,
+                    HW_INFO,
+                    SET_DIRTY_TRACKING,
+                    GET_DIRTY_BITMAP,
+                    IOAS_MAP_FILE,
+                    ATTACH_PASID,
+                    DETACH_PASID -> done(() -> iommufd.perform(call, out));
         };
     }
 
@@ -467,15 +483,24 @@ final class SimulatedVfio {
     private void mapPages(long area, int page, int count, boolean writable) {
         unmapPages(area, page, count);
         process.allocate(VfioCall.address(area, page * PAGE), count, writable);
+        fill(area, page, count);
+    }
+
+    private void fill(long area, int page, int count) {
         for (int i = page; i < page + count; i++) {
             long[] words = new long[WORDS];
-            long frame = process.translate(VfioCall.address(area, i * PAGE));
+            long frame = frame(VfioCall.address(area, i * PAGE));
             for (int word = 0; word < WORDS; word++) {
                 words[word] = (area + 1) << 48 | (long) i << 16 | word;
                 memory.store(frame + 8L * word, words[word]);
             }
             seen.put(VfioCall.address(area, i * PAGE), words);
         }
+    }
+
+    private long frame(long address) {
+        long offset = address - VfioCall.address(FILE_AREA, 0);
+        return offset < 0 ? process.translate(address) : iommufd.memoryFile().translate(offset);
     }
 
     private void unmapPages(long area, int page, int count) {
@@ -505,7 +530,7 @@ final class SimulatedVfio {
     /** Names each watched word that has another value than when last seen. */
     private void changes(StringBuilder out) {
         seen.forEach((at, words) -> {
-            long frame = process.translate(at);
+            long frame = frame(at);
             for (int word = 0; word < WORDS; word++) {
                 long value = memory.load(frame + 8L * word);
                 if (value != words[word]) {

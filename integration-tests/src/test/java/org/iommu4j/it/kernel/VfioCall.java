@@ -12,11 +12,14 @@ import java.util.Locale;
  * @param arguments as many numbers as the kind has parameters
  */
 record VfioCall(Kind kind, List<Long> arguments) {
-    /** A container's number that no file has. */
+    /** A number that no file has. */
     static final int NO_FILE = 8;
 
-    /** A container's number that names a file of another kind. */
+    /** A number that names a file of another kind. */
     static final int OTHER_FILE = 9;
+
+    /** The number of the process's file of memory, for IOAS_MAP_FILE. */
+    static final int MEMORY_FILE = 0;
 
     /** The area whose offsets are addresses. */
     static final int ABSOLUTE = 15;
@@ -70,7 +73,13 @@ record VfioCall(Kind kind, List<Long> arguments) {
         OPEN_DEVICE_FILE("device"),
         BIND_IOMMUFD("device", "iommufd"),
         ATTACH_IOMMUFD("device", "object"),
-        DETACH_IOMMUFD("device");
+        DETACH_IOMMUFD("device"),
+        HW_INFO("iommufd", "flags", "device", "type", "room"),
+        SET_DIRTY_TRACKING("iommufd", "hwpt", "flags"),
+        GET_DIRTY_BITMAP("iommufd", "hwpt", "flags", "iova", "length", "page_size"),
+        IOAS_MAP_FILE("iommufd", "ioas", "flags", "file", "start", "length", "iova"),
+        ATTACH_PASID("device", "object", "pasid"),
+        DETACH_PASID("device", "pasid");
 
         @SuppressWarnings("ImmutableEnumChecker") // the list is
         private final List<String> parameters;

@@ -125,28 +125,31 @@ public final class BoundDevice extends IommufdObject {
      *     where it was; but a release may leave it blocked ({@link IommuGroup#replace})
      */
     public int attach(int pageTableId) {
-        return attach(DeviceGroup.NO_PASID, pageTableId);
+        return attach(DeviceGroup.NO_PASID, pageTableId, true);
     }
 
     /**
-     * Attaches one of its PASIDs, or moves it.
+     * Attaches one of its PASIDs, or moves it. PASID 0 is the ordinary requests, which are attached but not moved.
      *
-     * @param pasid from 1
+     * @param pasid from 0
      * @return the HWPT
-     * @throws IommuException EINVAL (also: the HWPT, or that of the ordinary requests, was not made for PASIDs),
-     *     EOPNOTSUPP (its domain takes no PASIDs), and as {@link #attach(int)}
+     * @throws IommuException EINVAL (negative; also: the HWPT, or that of the ordinary requests, was not made for
+     *     PASIDs), EOPNOTSUPP (its domain takes no PASIDs), EBUSY (PASID 0 is attached), and as {@link #attach(int)}
      */
     public int attachPasid(int pasid, int pageTableId) {
-        if (pasid <= DeviceGroup.NO_PASID) {
-            throw new IommuException(Errno.EINVAL, "PASID " + pasid + ", expected at least 1");
+        if (pasid < DeviceGroup.NO_PASID) {
+            throw new IommuException(Errno.EINVAL, "PASID " + pasid + ", expected at least 0");
         }
-        return attach(pasid, pageTableId);
+        return attach(pasid, pageTableId, pasid != DeviceGroup.NO_PASID);
     }
 
-    private int attach(int pasid, int pageTableId) {
+    private int attach(int pasid, int pageTableId, boolean moves) {
         synchronized (context.table) {
             checkBound();
             IommufdObject target = context.table.get(pageTableId);
+            if (!moves && (target instanceof Hwpt || target instanceof Ioas) && group.hwptOf(device, pasid) != null) {
+                throw new IommuException(Errno.EBUSY, device.id() + " is attached already");
+            }
             if (target instanceof Hwpt hwpt) {
                 moveTo(pasid, hwpt);
                 return hwpt.id;

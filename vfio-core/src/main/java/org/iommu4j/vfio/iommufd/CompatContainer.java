@@ -298,10 +298,11 @@ public final class CompatContainer {
     /**
      * Makes memory of a process to map.
      *
-     * @throws IommuException EOVERFLOW (it wraps around), EINVAL (no bytes, or too many)
+     * @throws IommuException EOVERFLOW (it wraps around, or ends with the last byte of all addresses), EINVAL (no
+     *     bytes, or too many)
      */
     static Ioas.Piece memoryOf(IommufdContext context, IommufdUser user, long address, long length, int prot) {
-        if (length != 0 && Long.compareUnsigned(address + (length - 1), address) < 0) {
+        if (length != 0 && Long.compareUnsigned(address + length, address) < 0) {
             throw new IommuException(Errno.EOVERFLOW, "the memory wraps around");
         }
         if (length == 0 || Long.compareUnsigned(length, AreaPages.LONGEST) > 0) {

@@ -256,10 +256,10 @@ public final class Iommufd implements AutoCloseable {
      *
      * @return the IOVA
      * @throws IommuException EOPNOTSUPP (an unknown flag); EOVERFLOW (IOVA or length is 2^64 - 1); EINVAL (neither
-     *     readable nor writeable); ENOENT; EOVERFLOW (the memory wraps around); EINVAL (length 0, too long or
-     *     misaligned); with FIXED_IOVA EINVAL (misaligned), EOVERFLOW (wraps around), EINVAL (reserved), EEXIST
-     *     (mapped), else ENOSPC; EINVAL (the memory is misaligned). Only where a device is attached: EFAULT, ENOMEM,
-     *     and as {@link org.iommu4j.core.IommuMapper#map}
+     *     readable nor writeable); ENOENT; EOVERFLOW (the memory wraps around, or ends with the last byte of all
+     *     addresses); EINVAL (length 0, too long or misaligned); with FIXED_IOVA EINVAL (misaligned), EOVERFLOW (wraps
+     *     around), EINVAL (reserved), EEXIST (mapped), else ENOSPC; EINVAL (the memory is misaligned). Only where a
+     *     device is attached: EFAULT, ENOMEM, and as {@link org.iommu4j.core.IommuMapper#map}
      */
     public long ioasMap(IoasMap map) {
         checkOpen();
@@ -281,7 +281,8 @@ public final class Iommufd implements AutoCloseable {
      * @return the IOVA
      * @throws IommuException ENOTTY (before 6.13); EOPNOTSUPP, EOVERFLOW, EINVAL and ENOENT as {@link #ioasMap}; EINVAL
      *     (length 0), EOVERFLOW (the range of the file wraps around), EBADF (a bad file; before 6.19 ahead of both);
-     *     EINVAL (too long) and what follows as {@link #ioasMap}
+     *     EINVAL (too long); then as {@link #ioasMap}, but EINVAL instead of EFAULT (the range is not all in the file,
+     *     or the file is no memory)
      */
     public long ioasMapFile(IoasMapFile map) {
         return mapFile(map.flags(), map.ioasId(), map.start(), map.length(), map.iova(), writable -> {

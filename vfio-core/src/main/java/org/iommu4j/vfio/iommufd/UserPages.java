@@ -80,6 +80,8 @@ final class UserPages extends AreaPages {
 
     /**
      * {@inheritDoc} Those that somebody has pinned already are used once more.
+     *
+     * @throws IommuException EFAULT, of a file EINVAL; ENOMEM
      */
     @Override
     synchronized void pin(long offset, long length) {
@@ -121,7 +123,7 @@ final class UserPages extends AreaPages {
 
     private void pinRun(int first, int count) {
         long[] batch = new long[count];
-        memory.pin(base + ((long) first << PAGE_SHIFT), count, writable, batch);
+        pin(base + ((long) first << PAGE_SHIFT), count, batch);
         try {
             for (long frame : batch) {
                 if (memory.isReserved(frame)) {
@@ -137,6 +139,17 @@ final class UserPages extends AreaPages {
             throw failure;
         }
         runs.add(first, batch);
+    }
+
+    private void pin(long address, int count, long[] into) {
+        try {
+            memory.pin(address, count, writable, into);
+        } catch (IommuException refusal) {
+            // Source: memfd_pin_folios.
+            throw file && refusal.errno() == Errno.EFAULT
+                    ? new IommuException(Errno.EINVAL, "not in the file: " + refusal.getMessage())
+                    : refusal;
+        }
     }
 
     @Override
