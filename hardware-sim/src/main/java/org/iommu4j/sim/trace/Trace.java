@@ -194,15 +194,7 @@ public final class Trace {
     public void cpu(TraceKind kind, int cpu, long physicalAddress, long value, int eventFlags) {
         Objects.requireNonNull(kind, "kind");
         int wished = kind == TraceKind.LOAD || kind == TraceKind.STORE ? wish : 0;
-        append(
-                kind,
-                label.isEmpty() ? cpuName(cpu) : label,
-                cpu,
-                physicalAddress,
-                -1L,
-                value,
-                eventFlags | wished,
-                0);
+        append(kind, label.isEmpty() ? cpuName(cpu) : label, cpu, physicalAddress, -1L, value, eventFlags | wished, 0);
     }
 
     private String cpuName(int cpu) {
@@ -268,14 +260,7 @@ public final class Trace {
     }
 
     private void append(
-            TraceKind kind,
-            String who,
-            int source,
-            long address,
-            long iova,
-            long value,
-            int eventFlags,
-            int fault) {
+            TraceKind kind, String who, int source, long address, long iova, long value, int eventFlags, int fault) {
         int chunk = size / EVENTS;
         if (chunk == columns.size()) {
             columns.add(new Columns());

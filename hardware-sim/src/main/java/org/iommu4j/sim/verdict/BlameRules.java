@@ -49,8 +49,8 @@ final class BlameRules {
     private final IntUnaryOperator numberOf;
     private final IntFunction<Owner> ownerOf;
 
-    /** The last store to each line by a CPU. */
-    private final EventTable cpuStores = EventTable.ofLines();
+    /** For each line, the last store by a CPU that did not go to memory at once. */
+    private final EventTable dirtyingStores = EventTable.ofLines();
 
     /** For each line, the last store that is not in memory and whose write-back no WBINVD requested. */
     private final EventTable unflushedStores = EventTable.ofLines();
@@ -71,9 +71,11 @@ final class BlameRules {
         long address = trace.address(event);
         switch (trace.kind(event)) {
             case STORE -> {
-                cpuStores.put(address, event);
-                if (!trace.has(event, TO_MEMORY) && !wishedUncached(event)) {
-                    unflushedStores.put(address, event);
+                if (!trace.has(event, TO_MEMORY)) {
+                    dirtyingStores.put(address, event);
+                    if (!wishedUncached(event)) {
+                        unflushedStores.put(address, event);
+                    }
                 }
             }
             case WRITE_BACK -> unflushedStores.put(address, NONE);
@@ -106,7 +108,7 @@ final class BlameRules {
      * @param last the last write, null when the word was never written
      * @param read the read
      * @param leaked the write of another owner whose value was seen, null when there is none
-     * @param dirtied the last store by a CPU to the line, if the line was written back over the last write; else null
+     * @param dirtied the store that left the line dirty, if the line was written back over the last write; else null
      */
     Fault ofRead(@Nullable Write last, int read, @Nullable Write leaked, @Nullable Integer dirtied) {
         if (leaked != null) {
@@ -125,17 +127,17 @@ final class BlameRules {
         return guestsPart(last, cpuAccess, last.at(), read);
     }
 
-    /** Returns the last store by a CPU to the line of a word, null when there is none. */
+    /** Returns the last store by a CPU that left the line of a word dirty, null when there is none. */
     @Nullable
-    Integer lastCpuStore(long address) {
-        int store = cpuStores.get(address);
+    Integer dirtyingStore(long address) {
+        int store = dirtyingStores.get(address);
         return store == NONE ? null : Integer.valueOf(store);
     }
 
     /**
      * Judges memory that at the end does not hold the last write.
      *
-     * @param dirtied the last store by a CPU to the line, which was written back over it; null when there is none
+     * @param dirtied the store that left the line dirty, which was written back over it; null when there is none
      */
     Fault ofMemory(Write last, @Nullable Integer dirtied) {
         if (dirtied == null || !ownerOf.apply(last.at()).guest() || !sameOwner(last.at(), dirtied)) {

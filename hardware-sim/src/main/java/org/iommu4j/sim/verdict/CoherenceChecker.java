@@ -119,7 +119,7 @@ public final class CoherenceChecker {
             Write last = history.last(address);
             Write leaked = leaked(address, observed, read);
             boolean covered = last != null && trace.has(last.at(), Trace.UNSNOOPED) && writtenBackSince(last, read);
-            Integer dirtied = covered ? rules.lastCpuStore(address) : null;
+            Integer dirtied = covered ? rules.dirtyingStore(address) : null;
             Fault fault = rules.ofRead(last, read, leaked, dirtied);
             stale.add(new StaleRead(
                     number(read),
@@ -179,7 +179,7 @@ public final class CoherenceChecker {
         Collections.sort(differing);
         for (long address : differing) {
             Write last = Objects.requireNonNull(history.last(address));
-            Integer dirtied = rules.lastCpuStore(address);
+            Integer dirtied = rules.dirtyingStore(address);
             Fault fault = rules.ofMemory(last, dirtied);
             String writer = trace.who(last.at());
             String what = dirtied == null || dirtied == last.at()
