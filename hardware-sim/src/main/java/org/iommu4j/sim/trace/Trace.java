@@ -2,7 +2,6 @@
 package org.iommu4j.sim.trace;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import org.iommu4j.platform.MemoryType;
@@ -67,6 +66,8 @@ public final class Trace {
     public static final int WRITE_PROTECTED = 16384;
 
     private static final int LINE_WORDS = 8;
+    private static final int EVENTS = 1 << 10;
+    private static final int WORDS = 1 << 12;
     private static final String[] FLAG_NAMES = {
         "no-snoop requested",
         "no-snoop sent",
@@ -92,17 +93,28 @@ public final class Trace {
 
     private int wish;
     private int size;
-    private TraceKind[] kinds = new TraceKind[0];
-    private String[] whos = new String[0];
-    private int[] sources = new int[0];
-    private long[] addresses = new long[0];
-    private long[] iovas = new long[0];
-    private long[] values = new long[0];
-    private int[] flags = new int[0];
-    private int[] faults = new int[0];
-    private String[] texts = new String[0];
-    private long[] lines = new long[0];
-    private int lineCount;
+    /** The events, {@value #EVENTS} in each; more than there are events only after {@link #clear}. */
+    private final List<Columns> columns = new ArrayList<>();
+    /** The words of lines, {@value #WORDS} in each. */
+    private final List<long[]> lines = new ArrayList<>();
+
+    private int lineWords;
+    private final List<String> texts = new ArrayList<>();
+
+    /** The columns of some successive events, so that a long trace grows without being copied. */
+    private static final class Columns {
+        final TraceKind[] kinds = new TraceKind[EVENTS];
+        final String[] whos = new String[EVENTS];
+        final int[] sources = new int[EVENTS];
+        final long[] addresses = new long[EVENTS];
+        final long[] iovas = new long[EVENTS];
+
+        /** Values; for a line where its words begin, for a remark the number of its text. */
+        final long[] values = new long[EVENTS];
+
+        final int[] flags = new int[EVENTS];
+        final int[] faults = new int[EVENTS];
+    }
 
     /** Makes a trace that is off and empty. */
     public Trace() {}
@@ -124,10 +136,9 @@ public final class Trace {
 
     /** Removes all events and the label; recording stays on or off. */
     public void clear() {
-        Arrays.fill(whos, 0, size, "");
-        Arrays.fill(texts, 0, size, "");
         size = 0;
-        lineCount = 0;
+        lineWords = 0;
+        texts.clear();
         initiator("");
     }
 
@@ -167,14 +178,15 @@ public final class Trace {
     public void note(String text, long physicalAddress) {
         Objects.requireNonNull(text, "text");
         if (on) {
-            append(TraceKind.NOTE, label, -1, physicalAddress, -1L, 0, 0, 0, text);
+            append(TraceKind.NOTE, label, -1, physicalAddress, -1L, texts.size(), 0, 0);
+            texts.add(text);
         }
     }
 
     /** Records, if on, that the labelled guest executes WBINVD, whatever its effect. */
     public void guestWbinvd() {
         if (on) {
-            append(TraceKind.GUEST_WBINVD, label, -1, -1L, -1L, 0, 0, 0, "");
+            append(TraceKind.GUEST_WBINVD, label, -1, -1L, -1L, 0, 0, 0);
         }
     }
 
@@ -182,16 +194,7 @@ public final class Trace {
     public void cpu(TraceKind kind, int cpu, long physicalAddress, long value, int eventFlags) {
         Objects.requireNonNull(kind, "kind");
         int wished = kind == TraceKind.LOAD || kind == TraceKind.STORE ? wish : 0;
-        append(
-                kind,
-                label.isEmpty() ? cpuName(cpu) : label,
-                cpu,
-                physicalAddress,
-                -1L,
-                value,
-                eventFlags | wished,
-                0,
-                "");
+        append(kind, label.isEmpty() ? cpuName(cpu) : label, cpu, physicalAddress, -1L, value, eventFlags | wished, 0);
     }
 
     private String cpuName(int cpu) {
@@ -220,7 +223,7 @@ public final class Trace {
             int fault) {
         Objects.requireNonNull(kind, "kind");
         Objects.requireNonNull(name, "name");
-        append(kind, name, source, physicalAddress, iova, value, eventFlags, fault, "");
+        append(kind, name, source, physicalAddress, iova, value, eventFlags, fault);
     }
 
     /**
@@ -232,7 +235,7 @@ public final class Trace {
     public void unit(TraceKind kind, String unit, long address, long value, int eventFlags) {
         Objects.requireNonNull(kind, "kind");
         Objects.requireNonNull(unit, "unit");
-        append(kind, unit, -1, address, -1L, value, eventFlags, 0, "");
+        append(kind, unit, -1, address, -1L, value, eventFlags, 0);
     }
 
     /**
@@ -247,50 +250,32 @@ public final class Trace {
         Objects.requireNonNull(kind, "kind");
         Objects.requireNonNull(cache, "cache");
         Objects.requireNonNull(data, "data");
-        if (lines.length < lineCount + LINE_WORDS) {
-            lines = Arrays.copyOf(lines, Math.max(64, lines.length * 2));
+        int chunk = lineWords / WORDS;
+        if (chunk == lines.size()) {
+            lines.add(new long[WORDS]);
         }
-        System.arraycopy(data, from, lines, lineCount, LINE_WORDS);
-        append(kind, cache, cpu, lineAddress, -1L, lineCount, eventFlags, 0, "");
-        lineCount += LINE_WORDS;
+        System.arraycopy(data, from, lines.get(chunk), lineWords % WORDS, LINE_WORDS);
+        append(kind, cache, cpu, lineAddress, -1L, lineWords, eventFlags, 0);
+        lineWords += LINE_WORDS;
     }
 
     private void append(
-            TraceKind kind,
-            String who,
-            int source,
-            long address,
-            long iova,
-            long value,
-            int eventFlags,
-            int fault,
-            String text) {
-        if (size == kinds.length) {
-            grow();
+            TraceKind kind, String who, int source, long address, long iova, long value, int eventFlags, int fault) {
+        int chunk = size / EVENTS;
+        if (chunk == columns.size()) {
+            columns.add(new Columns());
         }
-        kinds[size] = kind;
-        whos[size] = who;
-        sources[size] = source;
-        addresses[size] = address;
-        iovas[size] = iova;
-        values[size] = value;
-        flags[size] = eventFlags;
-        faults[size] = fault;
-        texts[size] = text;
+        Columns into = columns.get(chunk);
+        int at = size % EVENTS;
+        into.kinds[at] = kind;
+        into.whos[at] = who;
+        into.sources[at] = source;
+        into.addresses[at] = address;
+        into.iovas[at] = iova;
+        into.values[at] = value;
+        into.flags[at] = eventFlags;
+        into.faults[at] = fault;
         size++;
-    }
-
-    private void grow() {
-        int capacity = Math.max(256, size * 2);
-        kinds = Arrays.copyOf(kinds, capacity);
-        whos = Arrays.copyOf(whos, capacity);
-        sources = Arrays.copyOf(sources, capacity);
-        addresses = Arrays.copyOf(addresses, capacity);
-        iovas = Arrays.copyOf(iovas, capacity);
-        values = Arrays.copyOf(values, capacity);
-        flags = Arrays.copyOf(flags, capacity);
-        faults = Arrays.copyOf(faults, capacity);
-        texts = Arrays.copyOf(texts, capacity);
     }
 
     /** Returns the number of events. */
@@ -300,32 +285,36 @@ public final class Trace {
 
     /** Returns the kind of an event. */
     public TraceKind kind(int event) {
-        return kinds[check(event)];
+        return of(event).kinds[event % EVENTS];
     }
 
     /** Returns the initiator: {@code cpu0} or its label, a device's address or name, a unit's or a cache's name. */
     public String who(int event) {
-        return whos[check(event)];
+        return of(event).whos[event % EVENTS];
     }
 
     /** Returns the CPU's number, or a device's segment 31:16 and requester id 15:0, or -1. */
     public int source(int event) {
-        return sources[check(event)];
+        return of(event).sources[event % EVENTS];
     }
 
     /** Returns the physical address, -1 when there is none. */
     public long address(int event) {
-        return addresses[check(event)];
+        return of(event).addresses[event % EVENTS];
     }
 
     /** Returns the untranslated address of a device's request, -1 for other events. */
     public long iova(int event) {
-        return iovas[check(event)];
+        return of(event).iovas[event % EVENTS];
     }
 
     /** Returns the value read or written; for a line its first word. */
     public long value(int event) {
-        return isLine(event) ? lineWord(event, 0) : values[event];
+        return switch (kind(event)) {
+            case FILL, EVICT, INVALIDATE, WRITE_BACK, DRAIN -> lineWord(event, 0);
+            case NOTE -> 0;
+            default -> of(event).values[event % EVENTS];
+        };
     }
 
     /**
@@ -337,27 +326,28 @@ public final class Trace {
         if (!isLine(event) || word < 0 || word >= LINE_WORDS) {
             throw new IndexOutOfBoundsException("event " + event + " " + kind(event) + " has no line word " + word);
         }
-        return lines[(int) values[event] + word];
+        int at = (int) of(event).values[event % EVENTS] + word;
+        return lines.get(at / WORDS)[at % WORDS];
     }
 
     /** Returns the flags. */
     public int flags(int event) {
-        return flags[check(event)];
+        return of(event).flags[event % EVENTS];
     }
 
     /** Returns whether an event has a flag. */
     public boolean has(int event, int flag) {
-        return (flags[check(event)] & flag) != 0;
+        return (of(event).flags[event % EVENTS] & flag) != 0;
     }
 
     /** Returns the unit's fault code, 0 when there is none. */
     public int fault(int event) {
-        return faults[check(event)];
+        return of(event).faults[event % EVENTS];
     }
 
     /** Returns a remark's text, empty for other events. */
     public String text(int event) {
-        return texts[check(event)];
+        return kind(event) == TraceKind.NOTE ? texts.get((int) of(event).values[event % EVENTS]) : "";
     }
 
     /** Returns an event in words, for readers and messages. */
@@ -404,10 +394,10 @@ public final class Trace {
         };
     }
 
-    private int check(int event) {
+    private Columns of(int event) {
         if (event < 0 || event >= size) {
             throw new IndexOutOfBoundsException("event " + event + " of " + size);
         }
-        return event;
+        return columns.get(event / EVENTS);
     }
 }

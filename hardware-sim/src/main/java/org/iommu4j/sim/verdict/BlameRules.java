@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.verdict;
 
+import static org.iommu4j.sim.verdict.EventTable.NONE;
+
 import java.util.HashMap;
 import java.util.Map;
 import java.util.NavigableSet;
@@ -30,8 +32,6 @@ import org.jspecify.annotations.Nullable;
  * <p>The host is blamed for everything else: for writes by it and its devices, and when an owner sees another's data.
  */
 final class BlameRules {
-    private static final long LINE = 64;
-
     /**
      * A judgement.
      *
@@ -49,11 +49,11 @@ final class BlameRules {
     private final IntUnaryOperator numberOf;
     private final IntFunction<Owner> ownerOf;
 
-    /** For each line, the last store to it by a CPU. */
-    private final Map<Long, Integer> cpuStores = new HashMap<>();
+    /** For each line, the last store by a CPU that did not go to memory at once. */
+    private final EventTable dirtyingStores = EventTable.ofLines();
 
     /** For each line, the last store that is not in memory and whose write-back no WBINVD requested. */
-    private final Map<Long, Integer> unflushedStores = new HashMap<>();
+    private final EventTable unflushedStores = EventTable.ofLines();
 
     /** For each device's write past the caches, its owner's store to the line that was unflushed then. */
     private final Map<Integer, Integer> wroteOver = new HashMap<>();
@@ -68,26 +68,31 @@ final class BlameRules {
 
     /** Records an event that was not refused; call it for each event, in order. */
     void follow(int event) {
-        long line = trace.address(event) / LINE;
+        long address = trace.address(event);
         switch (trace.kind(event)) {
             case STORE -> {
-                cpuStores.put(line, event);
-                if (!trace.has(event, TO_MEMORY) && !wishedUncached(event)) {
-                    unflushedStores.put(line, event);
+                if (!trace.has(event, TO_MEMORY)) {
+                    dirtyingStores.put(address, event);
+                    if (!wishedUncached(event)) {
+                        unflushedStores.put(address, event);
+                    }
                 }
             }
-            case WRITE_BACK -> unflushedStores.remove(line);
-            case DRAIN ->
-                unflushedStores.computeIfPresent(
-                        line, (unused, store) -> trace.has(store, Trace.WRITE_COMBINING) ? null : store);
+            case WRITE_BACK -> unflushedStores.put(address, NONE);
+            case DRAIN -> {
+                int store = unflushedStores.get(address);
+                if (store != NONE && trace.has(store, Trace.WRITE_COMBINING)) {
+                    unflushedStores.put(address, NONE);
+                }
+            }
             case GUEST_WBINVD -> {
                 guestWbinvds.add(event);
-                unflushedStores.values().removeIf(store -> trace.who(store).equals(trace.who(event)));
+                unflushedStores.removeIf(store -> trace.who(store).equals(trace.who(event)));
             }
             case DMA_WRITE -> {
-                Integer store = unflushedStores.get(line);
+                int store = unflushedStores.get(address);
                 // A snooped write writes the line back first, so no unflushed store is left here.
-                if (store != null && sameOwner(store, event)) {
+                if (store != NONE && sameOwner(store, event)) {
                     wroteOver.put(event, store);
                 }
             }
@@ -103,7 +108,7 @@ final class BlameRules {
      * @param last the last write, null when the word was never written
      * @param read the read
      * @param leaked the write of another owner whose value was seen, null when there is none
-     * @param dirtied the last store by a CPU to the line, if the line was written back over the last write; else null
+     * @param dirtied the store that left the line dirty, if the line was written back over the last write; else null
      */
     Fault ofRead(@Nullable Write last, int read, @Nullable Write leaked, @Nullable Integer dirtied) {
         if (leaked != null) {
@@ -122,16 +127,17 @@ final class BlameRules {
         return guestsPart(last, cpuAccess, last.at(), read);
     }
 
-    /** Returns the last store by a CPU to the line of a word, null when there is none. */
+    /** Returns the last store by a CPU that left the line of a word dirty, null when there is none. */
     @Nullable
-    Integer lastCpuStore(long address) {
-        return cpuStores.get(address / LINE);
+    Integer dirtyingStore(long address) {
+        int store = dirtyingStores.get(address);
+        return store == NONE ? null : Integer.valueOf(store);
     }
 
     /**
      * Judges memory that at the end does not hold the last write.
      *
-     * @param dirtied the last store by a CPU to the line, which was written back over it; null when there is none
+     * @param dirtied the store that left the line dirty, which was written back over it; null when there is none
      */
     Fault ofMemory(Write last, @Nullable Integer dirtied) {
         if (dirtied == null || !ownerOf.apply(last.at()).guest() || !sameOwner(last.at(), dirtied)) {

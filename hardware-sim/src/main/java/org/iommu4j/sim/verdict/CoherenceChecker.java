@@ -3,9 +3,7 @@ package org.iommu4j.sim.verdict;
 
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Objects;
 import java.util.function.IntFunction;
 import java.util.function.IntUnaryOperator;
@@ -23,15 +21,13 @@ import org.jspecify.annotations.Nullable;
  * which party broke the contract.
  */
 public final class CoherenceChecker {
-    private static final long LINE = 64;
-
     private final Trace trace;
     private final IntUnaryOperator numberOf;
     private final IntFunction<Owner> ownerOf;
     private final WriteHistory history;
     private final BlameRules rules;
-    /** For each line, the event of its last write-back. */
-    private final Map<Long, Integer> writeBacks = new HashMap<>();
+    /** The last write-back of each line. */
+    private final EventTable writeBacks = EventTable.ofLines();
 
     private final List<StaleRead> stale = new ArrayList<>();
     private int sent;
@@ -76,7 +72,7 @@ public final class CoherenceChecker {
         switch (trace.kind(event)) {
             case LOAD, DMA_READ -> compare(event);
             case STORE, DMA_WRITE, UNIT_WRITE -> history.write(event);
-            case WRITE_BACK -> writeBacks.put(trace.address(event) / LINE, event);
+            case WRITE_BACK -> writeBacks.put(trace.address(event), event);
             case CLFLUSH,
                     CLFLUSHOPT,
                     CLWB,
@@ -123,7 +119,7 @@ public final class CoherenceChecker {
             Write last = history.last(address);
             Write leaked = leaked(address, observed, read);
             boolean covered = last != null && trace.has(last.at(), Trace.UNSNOOPED) && writtenBackSince(last, read);
-            Integer dirtied = covered ? rules.lastCpuStore(address) : null;
+            Integer dirtied = covered ? rules.dirtyingStore(address) : null;
             Fault fault = rules.ofRead(last, read, leaked, dirtied);
             stale.add(new StaleRead(
                     number(read),
@@ -170,7 +166,7 @@ public final class CoherenceChecker {
     }
 
     private boolean writtenBackSince(Write last, int read) {
-        return writeBacks.getOrDefault(trace.address(read) / LINE, -1) > last.at();
+        return writeBacks.get(trace.address(read)) > last.at();
     }
 
     private void compareMemory(Machine machine, int end) {
@@ -183,7 +179,7 @@ public final class CoherenceChecker {
         Collections.sort(differing);
         for (long address : differing) {
             Write last = Objects.requireNonNull(history.last(address));
-            Integer dirtied = rules.lastCpuStore(address);
+            Integer dirtied = rules.dirtyingStore(address);
             Fault fault = rules.ofMemory(last, dirtied);
             String writer = trace.who(last.at());
             String what = dirtied == null || dirtied == last.at()

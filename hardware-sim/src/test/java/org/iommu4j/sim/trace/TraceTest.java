@@ -114,6 +114,7 @@ class TraceTest {
         assertThat(trace.who(0)).isEqualTo("vcpu0");
         assertThat(trace.source(0)).isZero();
         assertThat(trace.text(1)).isEqualTo("hello");
+        assertThat(trace.value(1)).isZero();
         assertThat(trace.who(2)).isEqualTo("cpu0");
         assertThat(trace.describe(0)).isEqualTo("0 vcpu0 STORE at 0x8000000 value 0x1, UC");
         assertThat(trace.describe(1)).isEqualTo("1 vcpu0 NOTE hello");
@@ -121,18 +122,33 @@ class TraceTest {
     }
 
     @Test
-    void manyEventsAreKept() {
+    void manyEventsAreKeptAlsoAfterAnEarlierTraceWasCleared() {
         trace.start();
+        trace.note("an earlier trace");
+        cpu.store(PAGE, 1, MemoryType.WB);
+        cpu.clflush(PAGE);
+        trace.clear();
         for (int i = 0; i < 10_000; i++) {
+            trace.note("store " + i);
             cpu.store(PAGE + 64L * (i % 1000), i, MemoryType.WB);
+            cpu.clflush(PAGE + 64L * (i % 1000));
         }
+        int notes = 0;
         int stores = 0;
+        int writeBacks = 0;
         for (int event = 0; event < trace.size(); event++) {
-            if (trace.kind(event) == TraceKind.STORE) {
-                assertThat(trace.value(event)).isEqualTo(stores++);
+            switch (trace.kind(event)) {
+                case NOTE -> assertThat(trace.text(event)).isEqualTo("store " + notes++);
+                case STORE -> assertThat(trace.value(event)).isEqualTo(stores++);
+                case WRITE_BACK -> {
+                    assertThat(trace.value(event)).isEqualTo(writeBacks);
+                    assertThat(trace.lineWord(event, 1)).isZero();
+                    assertThat(trace.address(event)).isEqualTo(PAGE + 64L * (writeBacks++ % 1000));
+                }
+                default -> assertThat(trace.text(event)).isEmpty();
             }
         }
-        assertThat(stores).isEqualTo(10_000);
+        assertThat(List.of(notes, stores, writeBacks)).containsOnly(10_000);
     }
 
     @Test

@@ -27,11 +27,11 @@ final class Bench {
 
     private static final MachineFactory MACHINES = MachineFactory.load();
 
-    final Machine machine = MACHINES.create(MACHINES.named("intel-nosc"));
-    final Trace trace = machine.trace();
-    final Processor cpu = machine.processors().get(0);
-    final Endpoint gpu = sender(BuiltInTopology.GPU);
-    final Endpoint secondGpu = sender(BuiltInTopology.SECOND_GPU);
+    final Machine machine;
+    final Trace trace;
+    final Processor cpu;
+    final Endpoint gpu;
+    final Endpoint secondGpu;
     private final Map<String, Owner> owners = new HashMap<>(Map.of(
             "vcpu0",
             Owner.guest("vm0"),
@@ -43,6 +43,15 @@ final class Bench {
             Owner.guest("vm1")));
 
     Bench() {
+        this("intel-nosc");
+    }
+
+    Bench(String name) {
+        machine = MACHINES.create(MACHINES.named(name));
+        trace = machine.trace();
+        cpu = machine.processors().get(0);
+        gpu = sender(BuiltInTopology.GPU);
+        secondGpu = sender(BuiltInTopology.SECOND_GPU);
         trace.start();
     }
 

@@ -323,6 +323,28 @@ class BlameTest {
         assertHost(bench.onlyStaleRead(), inVain(wbinvd));
     }
 
+    /** Without self-snoop a dirty line stays beside an uncached store, and is written back over it. */
+    @Test
+    void aLineThatTheHostLeftDirtyUnderAnUncachedStoreIsTheHostsFault() {
+        Bench aliased = new Bench("intel-no-self-snoop");
+        int store = aliased.store(CPU, WORD, 1);
+        int uncached = aliased.store("vcpu0", WORD, 2, UC, UC);
+        assertHost(aliased.onlyStaleRead(), writtenBackOver(store, uncached));
+    }
+
+    @Test
+    void aLineThatTheGuestLeftDirtyUnderItsUncachedStoreIsTheGuestsFault() {
+        Bench aliased = new Bench("intel-no-self-snoop");
+        int store = aliased.store("vcpu0", WORD, 1);
+        int uncached = aliased.store("vcpu0", WORD, 2, UC, UC);
+        assertGuest(aliased.onlyStaleRead(), writtenBackOver(store, uncached) + NOT_ASKED);
+    }
+
+    private static String writtenBackOver(int store, int uncached) {
+        return "a dirty line, last stored to at " + store * 10 + ", was written back over the data that vcpu0 wrote at "
+                + uncached * 10;
+    }
+
     // Several owners.
 
     @Test

@@ -162,7 +162,7 @@ public final class AuditHtml {
             }
             html.append("</td></tr>\n");
         }
-        html.append("</table>\n");
+        html.append("</tbody></table>\n");
     }
 
     private void devices(Audit audit) {
@@ -210,7 +210,7 @@ public final class AuditHtml {
             cell("", driver == null ? "?" : driver.isEmpty() ? "-" : driver);
             html.append("</tr>\n");
         }
-        html.append("</table>\n");
+        html.append("</tbody></table>\n");
     }
 
     /** Prints the reasons below the title, because the table has no room for another column. */
@@ -243,7 +243,7 @@ public final class AuditHtml {
             reasons(group.blame());
             html.append("</td></tr>\n");
         }
-        html.append("</table>\n");
+        html.append("</tbody></table>\n");
     }
 
     private void heading(String text) {
@@ -251,11 +251,11 @@ public final class AuditHtml {
     }
 
     private void header(String... titles) {
-        html.append("<table><tr>");
+        html.append("<table><thead><tr>");
         for (String title : titles) {
-            html.append("<th>").append(Markup.escape(title)).append("</th>");
+            html.append("<th scope=\"col\">").append(Markup.escape(title)).append("</th>");
         }
-        html.append("</tr>\n");
+        html.append("</tr></thead><tbody>\n");
     }
 
     private void cell(String style, String text) {

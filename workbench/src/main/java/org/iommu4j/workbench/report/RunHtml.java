@@ -32,9 +32,12 @@ public final class RunHtml {
             font-size:.92em;list-style:none;padding:0}.legend svg{vertical-align:-3px;margin-right:.4rem}
             .story.sample{display:inline}.sentence{font-size:1.1rem;margin:.2rem 0 .8rem}.scroll{overflow-x:auto}
             .step .source{font-family:ui-monospace,monospace;overflow-wrap:anywhere}
-            @media(prefers-color-scheme:dark){.NOT_APPLICABLE,.about{color:#9aa4af}}
-            @media print{body{margin:0;max-width:none}}
+            @media screen and (prefers-color-scheme:dark){.NOT_APPLICABLE,.about{color:#9aa4af}}
+            @media print{.scroll{overflow:visible}.about,.legend,.sentence{break-after:avoid}}
             """;
+
+    /** The title of a first column with the numbers of events. */
+    private static final String NUMBER = "at";
 
     private final Outcome outcome;
     private final List<WordStory> stories;
@@ -209,7 +212,7 @@ public final class RunHtml {
             end();
         }
         if (!outcome.staleReads().isEmpty()) {
-            header("Wrong reads", "at", "who", "address", "saw", "expected", "because");
+            header("Wrong reads", NUMBER, "who", "address", "saw", "expected", "because");
             for (StaleRead read : outcome.staleReads()) {
                 row(
                         Integer.toString(read.at()),
@@ -223,7 +226,7 @@ public final class RunHtml {
         }
         stories.forEach(this::states);
         if (!outcome.timeline().isEmpty()) {
-            header("All events", "at", "where", "who", "what");
+            header("All events", NUMBER, "where", "who", "what");
             for (TimelineEntry entry : outcome.timeline()) {
                 row(
                         Integer.toString(entry.at()),
@@ -241,7 +244,7 @@ public final class RunHtml {
                 .filter(place ->
                         story.stays().stream().anyMatch(stay -> stay.place().equals(place)))
                 .toList();
-        List<String> titles = new ArrayList<>(List.of("at", "what"));
+        List<String> titles = new ArrayList<>(List.of(NUMBER, "what"));
         holders.forEach(place -> titles.add(place.name()));
         header("What was where: " + Hex.of(story.word()), titles.toArray(new String[0]));
         for (Row row : story.rows()) {
@@ -262,11 +265,14 @@ public final class RunHtml {
     }
 
     private void header(String heading, String... titles) {
-        html.append(element("h2", "", heading)).append("\n<div class=\"scroll\"><table><tr>");
+        html.append(element("h2", "", heading))
+                .append("\n<div class=\"scroll\"><table")
+                .append(titles[0].equals(NUMBER) ? " class=\"numbered\"" : "")
+                .append("><thead><tr>");
         for (String title : titles) {
             html.append("<th scope=\"col\">").append(Markup.escape(title)).append("</th>");
         }
-        html.append("</tr>\n");
+        html.append("</tr></thead><tbody>\n");
     }
 
     private void row(String... cells) {
@@ -278,6 +284,6 @@ public final class RunHtml {
     }
 
     private void end() {
-        html.append("</table></div>\n");
+        html.append("</tbody></table></div>\n");
     }
 }

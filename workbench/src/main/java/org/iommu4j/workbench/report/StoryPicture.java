@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.report;
 
+import static org.iommu4j.workbench.report.Lanes.BOX;
+import static org.iommu4j.workbench.report.Lanes.HEAD;
+import static org.iommu4j.workbench.report.Lanes.NUMBERS;
+import static org.iommu4j.workbench.report.Lanes.isBox;
+
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -8,7 +13,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.iommu4j.audit.Markup;
@@ -51,21 +55,21 @@ public final class StoryPicture {
             @media screen and (prefers-color-scheme:dark){.story{--ink:#e6e8eb;--mute:#9aa4af;--rail:#343a42;
             --paper:#15181c;--bad:#ff8a80;--only:#e09a3a;--onlyline:#ffd79a;--newest:#4f9e66;--newestline:#b5efc4;
             --old:#a7afb8;--oldline:#e6e8eb;--box:#0d1014}}
-            @media print{.story{-webkit-print-color-adjust:exact;print-color-adjust:exact;break-inside:avoid}}
+            @media print{.story{-webkit-print-color-adjust:exact;print-color-adjust:exact;break-inside:avoid;
+            min-width:0!important}}
             """;
 
-    private static final int NUMBERS = 76;
-    private static final int LANE = 184;
     private static final int HEADER = 34;
     private static final int ROW = 34;
 
     /** Pixels above the first row, in which what was there before is named. */
     private static final int TOP = 38;
 
-    private static final int BOX = 84;
-
     /** The lowest box that has room for a word below the value. */
     private static final int WORDS = 30;
+
+    /** Pixels of a word below the value. */
+    private static final int WORD = 13;
 
     /** Pixels above a row's line at which its effect begins. */
     private static final int EFFECT = 11;
@@ -73,10 +77,7 @@ public final class StoryPicture {
     /** Pixels of a character, on average and generously. */
     private static final double CHARACTER = 7.3;
 
-    private static final double BOLD = 8.1;
-
     private static final int LINE = 16;
-    private static final int HEAD = 9;
 
     /** Pixels that a remark below an arrow takes. */
     private static final int REMARK = 26;
@@ -85,32 +86,33 @@ public final class StoryPicture {
     private final String sentence;
     private final String id;
     private final StringBuilder body = new StringBuilder();
-    private final Map<Place, Integer> lanes = new HashMap<>();
+    private final Lanes lanes;
     private final int[] middles;
-    private final int width;
+    /** What is drawn over the boxes. */
+    private final List<Cover> covers = new ArrayList<>();
+
     private final int bottom;
     private final Set<Integer> chain = new HashSet<>();
     private final Map<Integer, WrongRead> wrong = new HashMap<>();
-    private final Map<Integer, String> remarks = new HashMap<>();
+
+    /** Remarks by row: below the arrows of wrong reads, and below others. */
+    private final Map<Integer, String> beside = new HashMap<>();
+
+    private final Map<Integer, String> below = new HashMap<>();
+
+    /** A part of the picture, in pixels. */
+    private record Cover(int left, int top, int right, int bottom) {
+        boolean meets(Cover other) {
+            return left < other.right && other.left < right && top < other.bottom && other.top < bottom;
+        }
+    }
 
     private StoryPicture(WordStory story, String sentence, String id) {
         this.story = story;
         this.sentence = sentence;
         this.id = id;
-        int x = NUMBERS + LANE / 2 - 20;
-        for (Place place : story.places()) {
-            lanes.put(place, x);
-            x += LANE;
-        }
-        int lastLane = x - LANE;
         chain();
-        width = Math.max(
-                lastLane + LANE / 2,
-                story.rows().stream()
-                        .filter(row -> !row.isNote())
-                        .mapToInt(this::labelEnd)
-                        .max()
-                        .orElse(0));
+        lanes = new Lanes(story, beside, below);
         middles = new int[story.rows().size()];
         int y = HEADER + TOP;
         for (int i = 0; i < middles.length; i++) {
@@ -119,6 +121,9 @@ public final class StoryPicture {
             y += height;
         }
         bottom = y + 14;
+        for (int i = 0; i < middles.length; i++) {
+            cover(i);
+        }
     }
 
     /**
@@ -150,18 +155,18 @@ public final class StoryPicture {
             wrong.put(read.row(), read);
             chain.add(read.row());
             if (!read.read().ofMemory()) {
-                remarks.put(read.row(), "should be " + Values.of(read.read().expected()));
+                beside.put(read.row(), "should be " + Values.of(read.read().expected()));
             }
             if (read.write() >= 0) {
                 chain.add(read.write());
             }
             if (read.lostAt() >= 0) {
                 chain.add(read.lostAt());
-                remarks.put(read.lostAt(), lost(read));
+                below.put(read.lostAt(), lost(read));
             }
             for (Flush flush : read.flushes()) {
                 chain.add(flush.row());
-                remarks.put(flush.row(), missed(flush, read));
+                below.put(flush.row(), missed(flush, read));
             }
         }
     }
@@ -195,14 +200,14 @@ public final class StoryPicture {
         if (shown.isNote()) {
             return lines(shown.words()).size() * LINE + 18;
         }
-        return remarks.getOrDefault(row, "").isEmpty() ? ROW : ROW + REMARK;
+        return remark(row).isEmpty() ? ROW : ROW + REMARK;
     }
 
     private List<String> lines(String text) {
         List<String> lines = new ArrayList<>();
         StringBuilder line = new StringBuilder();
         for (String word : text.split(" ", -1)) {
-            if (!line.isEmpty() && (line.length() + 1 + word.length()) * CHARACTER > width - NUMBERS - 24) {
+            if (!line.isEmpty() && (line.length() + 1 + word.length()) * CHARACTER > lanes.width() - NUMBERS - 24) {
                 lines.add(line.toString());
                 line.setLength(0);
             }
@@ -213,10 +218,10 @@ public final class StoryPicture {
     }
 
     private String draw(boolean file) {
-        add("<rect class=\"paper\" width=\"%d\" height=\"%d\"/>", width, bottom);
+        add("<rect class=\"paper\" width=\"%d\" height=\"%d\"/>", lanes.width(), bottom);
         story.places().stream().sorted().forEach(place -> {
             int x = x(place);
-            text(x, 18, "lane", "middle", title(place));
+            text(x, 18, "lane", "middle", Lanes.heading(place));
             add("<path class=\"rail\" d=\"M%d %dV%d\"/>", x, HEADER - 6, bottom - 8);
         });
         story.stays().forEach(this::box);
@@ -224,17 +229,14 @@ public final class StoryPicture {
         for (int i = 0; i < story.rows().size(); i++) {
             row(i);
         }
+        int width = lanes.width();
         String style = file ? "<style>\n" + STYLE + "</style>\n" : "";
         return "<svg class=\"story\"" + (file ? " xmlns=\"http://www.w3.org/2000/svg\"" : "")
                 + " role=\"img\" viewBox=\"0 0 " + width + " " + bottom + "\" width=\"" + width + "\" height=\""
-                + bottom + "\" style=\"min-width:" + width * 7 / 10 + "px\" aria-labelledby=\"" + id + "-title " + id
+                + bottom + "\" style=\"min-width:" + width * 2 / 3 + "px\" aria-labelledby=\"" + id + "-title " + id
                 + "-desc\">\n<title id=\"" + id + "-title\">"
                 + Markup.escape(sentence) + "</title>\n<desc id=\"" + id + "-desc\">" + Markup.escape(description())
                 + "</desc>\n" + style + body + "</svg>\n";
-    }
-
-    private static String title(Place place) {
-        return place.kind() == Place.Kind.DEVICE ? "device " + place.name() : place.name();
     }
 
     private String description() {
@@ -283,14 +285,62 @@ public final class StoryPicture {
                     "<rect class=\"missed\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"8\"/>",
                     x - half - 5, top - 4, 2 * half + 10, height + 8);
         }
-        if (height >= 16) {
-            text(x, top + 15, "in lane", "middle", value);
+        if (height < 16) {
+            return;
         }
-        if (height >= WORDS) {
-            String[] words = stay.freshness().words().split(", ", -1);
-            for (int i = 0; i < words.length && height >= WORDS + 13 * i; i++) {
-                text(x, top + 28 + 13 * i, "in small", "middle", words[i]);
+        String[] words = stay.freshness().words().split(", ", -1);
+        int count = height < WORDS ? 0 : Math.min(words.length, 1 + (height - WORDS) / WORD);
+        for (int below = count; below >= 0; below--) {
+            Cover needed = new Cover(x - half, top + 2, x + half, top + 19 + WORD * below);
+            int down = uncovered(needed, top + height);
+            if (down >= 0) {
+                words(x, top + down, value, words, below);
+                return;
             }
+        }
+        words(x, top, value, words, count);
+    }
+
+    private void words(int x, int top, String value, String[] below, int count) {
+        text(x, top + 15, "in lane", "middle", value);
+        for (int i = 0; i < count; i++) {
+            text(x, top + 28 + WORD * i, "in small", "middle", below[i]);
+        }
+    }
+
+    /** Returns how far down words of a box have to go to be under nothing, -1 where there is no room for them. */
+    private int uncovered(Cover words, int end) {
+        for (int down = 0; words.bottom() + down <= end; down++) {
+            Cover moved = new Cover(words.left(), words.top() + down, words.right(), words.bottom() + down);
+            if (covers.stream().noneMatch(moved::meets)) {
+                return down;
+            }
+        }
+        return -1;
+    }
+
+    /** Remembers what a row draws: its words, its arrows and its signs. */
+    private void cover(int number) {
+        Row row = story.rows().get(number);
+        int y = middles[number];
+        if (row.isNote()) {
+            List<String> lines = lines(row.words());
+            int top = y - (lines.size() * LINE + 8) / 2;
+            int right = Lanes.REMARKS + signWidth(lines, CHARACTER);
+            covers.add(new Cover(Lanes.REMARKS, top, right, top + signHeight(lines)));
+            return;
+        }
+        int start = lanes.labelStart(row);
+        covers.add(new Cover(start, y - 19, start + Lanes.length(row.words()), y));
+        for (Move move : row.moves()) {
+            int left = Math.min(x(move.from()), x(move.to())) + BOX / 2;
+            covers.add(new Cover(left, y - 4, Math.max(x(move.from()), x(move.to())) - BOX / 2, y + 4));
+        }
+        String remark = remark(number);
+        if (!remark.isEmpty()) {
+            List<String> lines = List.of(remark);
+            int left = remarkStart(number);
+            covers.add(new Cover(left, y + 7, left + signWidth(lines, Lanes.BOLD), y + 7 + signHeight(lines)));
         }
     }
 
@@ -326,39 +376,36 @@ public final class StoryPicture {
             arrow(row.moves().get(i), y, bad && i == 0); // only what the reader itself does is the wrong read
         }
         text(
-                labelStart(row),
+                lanes.labelStart(row),
                 y - (bad ? 9 : 5),
                 (bad || chain.contains(number) ? "badtext" : "ink") + " halo",
                 "start",
                 row.words());
-        String remark = remarks.getOrDefault(number, "");
+        String remark = remark(number);
         if (!remark.isEmpty()) {
-            sign("note bad", "badtext", bad ? besideRead(row, remark) : NUMBERS + 6, y + 7, List.of(remark));
+            sign("note bad", "badtext", remarkStart(number), y + 7, List.of(remark));
         }
     }
 
-    /** What a wrong read should have seen is below its arrow, not on the box from which it read. */
-    private int besideRead(Row row, String remark) {
-        Move first = row.moves().get(0);
-        int from = x(first.from());
-        return from < x(first.to()) ? from + BOX / 2 + 6 : from - BOX / 2 - 6 - length(remark) - 18;
+    private String remark(int row) {
+        return beside.getOrDefault(row, below.getOrDefault(row, ""));
+    }
+
+    private int remarkStart(int row) {
+        String remark = beside.get(row);
+        return remark == null ? Lanes.REMARKS : lanes.besideRead(story.rows().get(row), remark);
     }
 
     private void note(Row row, int y) {
         List<String> lines = lines(row.words());
-        sign("note", "mute", NUMBERS + 6, y - (lines.size() * LINE + 8) / 2, lines);
+        sign("note", "mute", Lanes.REMARKS, y - (lines.size() * LINE + 8) / 2, lines);
     }
 
     /** Draws lines of text in a box, from its upper left corner. */
     private void sign(String box, String style, int x, int y, List<String> lines) {
-        int longest = lines.stream().mapToInt(String::length).max().orElse(0);
         add(
                 "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\"/>",
-                box,
-                x,
-                y,
-                (int) (longest * (style.equals("badtext") ? BOLD : CHARACTER)) + 18,
-                lines.size() * LINE + 7);
+                box, x, y, signWidth(lines, style.equals("badtext") ? Lanes.BOLD : CHARACTER), signHeight(lines));
         int at = y + LINE;
         for (String line : lines) {
             text(x + 9, at, style, "start", line);
@@ -366,30 +413,13 @@ public final class StoryPicture {
         }
     }
 
-    /** A label is at the beginning of its arrow, beside the box from which that goes. */
-    private int labelStart(Row row) {
-        Move first = row.moves().get(0);
-        int from = x(first.from());
-        int to = x(first.to());
-        int gap = isBox(first.from()) ? BOX / 2 + 8 : 10;
-        if (from > to) {
-            int start = from - gap - length(row.words());
-            return isBox(first.to()) ? Math.max(start, to + BOX / 2 + HEAD + 4) : Math.max(start, to + 10);
-        }
-        boolean refused = from == to && first.from().kind() == Place.Kind.DEVICE;
-        return refused ? Math.max(NUMBERS + 6, from - 50 - length(row.words())) : from + gap;
+    private static int signWidth(List<String> lines, double character) {
+        int longest = lines.stream().mapToInt(String::length).max().orElse(0);
+        return (int) (longest * character) + Lanes.SIGN;
     }
 
-    private int labelEnd(Row row) {
-        return labelStart(row) + length(row.words()) + 10;
-    }
-
-    private static int length(String words) {
-        return (int) (words.length() * BOLD);
-    }
-
-    private boolean isBox(Place place) {
-        return place.isCache() || place.kind() == Place.Kind.BUFFER || place.kind() == Place.Kind.MEMORY;
+    private static int signHeight(List<String> lines) {
+        return lines.size() * LINE + 7;
     }
 
     private void arrow(Move move, int y, boolean bad) {
@@ -440,7 +470,7 @@ public final class StoryPicture {
     }
 
     private int x(Place place) {
-        return Objects.requireNonNull(lanes.get(place), place.name());
+        return lanes.x(place);
     }
 
     private void text(int x, int y, String style, String anchor, String words) {

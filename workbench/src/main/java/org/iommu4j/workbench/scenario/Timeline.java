@@ -2,12 +2,13 @@
 package org.iommu4j.workbench.scenario;
 
 import java.util.ArrayList;
-import java.util.HashSet;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.NavigableMap;
-import java.util.Set;
+import java.util.NavigableSet;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.sim.trace.TraceKind;
@@ -22,14 +23,14 @@ import org.iommu4j.workbench.scenario.TimelineEntry.Lane;
 final class Timeline {
     private static final long LINE = 64;
 
-    /** The lines that devices read or wrote. */
-    private final Set<Long> lines;
+    /** The lines that devices read or wrote, in order. */
+    private final long[] lines;
 
     private final List<TracedEvent> earlier = new ArrayList<>();
     private final List<TimelineEntry> entries = new ArrayList<>();
     private final NavigableMap<Integer, Integer> numbers = new TreeMap<>();
 
-    private Timeline(Set<Long> lines) {
+    private Timeline(long[] lines) {
         this.lines = lines;
     }
 
@@ -84,7 +85,7 @@ final class Timeline {
     }
 
     private boolean isShown(Trace trace, int event) {
-        return lines.contains(trace.address(event) / LINE);
+        return Arrays.binarySearch(lines, trace.address(event) / LINE) >= 0;
     }
 
     /** Returns the events of the same lines before the case began, as drivers set up their tables. */
@@ -103,8 +104,8 @@ final class Timeline {
         return entry == null ? 0 : entry.getValue();
     }
 
-    private static Set<Long> linesOfDma(Trace trace, int begin) {
-        Set<Long> lines = new HashSet<>();
+    private static long[] linesOfDma(Trace trace, int begin) {
+        NavigableSet<Long> lines = new TreeSet<>();
         for (int event = begin; event < trace.size(); event++) {
             switch (trace.kind(event)) {
                 case DMA_READ, DMA_WRITE -> {
@@ -117,7 +118,7 @@ final class Timeline {
                 }
             }
         }
-        return lines;
+        return lines.stream().mapToLong(Long::longValue).toArray();
     }
 
     /** Returns a device without its segment where that is 0, to save width. */
