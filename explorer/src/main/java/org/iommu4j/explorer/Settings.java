@@ -23,8 +23,7 @@ public record Settings(int workers, boolean symmetry, long frontierMemory, Path 
     /** Refuses what is out of range by IllegalArgumentException. */
     public Settings {
         Objects.requireNonNull(spillDirectory);
-        Bounds.require(
-                workers >= 1 && workers <= MAX_WORKERS, "number of workers", workers, "1 to " + MAX_WORKERS);
+        Bounds.require(workers >= 1 && workers <= MAX_WORKERS, "number of workers", workers, "1 to " + MAX_WORKERS);
         Bounds.require(frontierMemory >= 0, "memory of the frontier", frontierMemory, "0 bytes or more");
     }
 

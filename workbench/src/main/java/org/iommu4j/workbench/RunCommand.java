@@ -9,7 +9,6 @@ import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.host.HostEvidence;
-import org.iommu4j.host.InputException;
 import org.iommu4j.host.Printable;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.spi.MachineDescription;

@@ -73,10 +73,7 @@ class ExploreCommandTest {
     }
 
     @ParameterizedTest
-    @CsvSource(
-            delimiter = '|',
-            textBlock =
-                    """
+    @CsvSource(delimiter = '|', textBlock = """
                     --workers | 0  | number of workers is 0, expected 1 to 64
                     --workers | 65 | number of workers is 65, expected 1 to 64
                     --depth   | -1 | depth is -1, expected 0 or more

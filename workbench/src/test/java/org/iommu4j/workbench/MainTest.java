@@ -79,7 +79,8 @@ class MainTest {
 
         assertThat(execute("run", "guest-no-snoop", "--trace", file.toString())).isEqualTo(2);
 
-        assertThat(err.toString().lines()).containsExactly("iommu4j: " + file + ": can't be written (no such directory)");
+        assertThat(err.toString().lines())
+                .containsExactly("iommu4j: " + file + ": can't be written (no such directory)");
         assertThat(out.toString()).isEmpty();
     }
 

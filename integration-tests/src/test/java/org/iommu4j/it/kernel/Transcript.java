@@ -120,8 +120,7 @@ public record Transcript(
     boolean hasDriver(String driver) {
         boolean packaged = !kernel.matches("[0-9.]+");
         String named = commandLine.get("qdrv");
-        return packaged
-                && (named == null ? DRIVERS : List.of(named.split(",", -1))).contains(driver);
+        return packaged && (named == null ? DRIVERS : List.of(named.split(",", -1))).contains(driver);
     }
 
     /**

@@ -152,7 +152,14 @@ class IommufdRulesTest {
 
     @ParameterizedTest
     @CsvSource({
-        "6.2, ENOENT", "6.6.116, ENOENT", "6.6.117,", "6.12.58, ENOENT", "6.12.59,", "6.17, ENOENT", "6.17.9,", "6.18,"
+        "6.2, ENOENT",
+        "6.6.116, ENOENT",
+        "6.6.117,",
+        "6.12.58, ENOENT",
+        "6.12.59,",
+        "6.17, ENOENT",
+        "6.17.9,",
+        "6.18,"
     })
     void aContainersUnmapOfNothingSucceedsSince618(String release, @Nullable Errno errno) {
         Iommufd iommufd = open(release);
@@ -161,7 +168,9 @@ class IommufdRulesTest {
         assertThat(range.bytes()).isZero();
         assertThat(range.failure() instanceof IommuException refusal ? refusal.errno() : null)
                 .isEqualTo(errno);
-        assertThat(iommufd.vfioContainer().unmap(0, 0, CompatContainer.UNMAP_ALL).failure())
+        assertThat(iommufd.vfioContainer()
+                        .unmap(0, 0, CompatContainer.UNMAP_ALL)
+                        .failure())
                 .isNull();
     }
 

@@ -21,6 +21,7 @@ import org.iommu4j.sim.pcie.Endpoint;
 import org.iommu4j.sim.verdict.Owner;
 import org.iommu4j.workbench.page.Actor;
 import org.iommu4j.workbench.page.Stage;
+import org.iommu4j.workbench.page.Step;
 import org.iommu4j.workbench.scenario.NotApplicableException;
 import org.iommu4j.workbench.scenario.Scenario;
 import org.jspecify.annotations.Nullable;
@@ -202,12 +203,18 @@ final class LiveWorld {
      * @return whether it was not refused
      */
     boolean doVmmStep(int index) {
+        Step step = script.worldSteps.get(index);
         boolean accepted = true;
         try {
-            stage.act(script.worldSteps.get(index));
-        } catch (IommuException | IllegalArgumentException | NotApplicableException e) {
-            // A VMM, or a domain's user, that is refused goes on; that the step has no effect is seen by whoever asks
-            // for it next.
+            stage.act(step);
+        } catch (IommuException | IllegalArgumentException e) {
+            // A VMM that is refused goes on; that the step has no effect is seen by whoever asks for it next.
+            accepted = false;
+        } catch (NotApplicableException e) {
+            if (!(script.page.actors().get(step.actor()) instanceof Actor.Domain)) {
+                throw e;
+            }
+            // So does a domain's user where the driver has no such op.
             accepted = false;
         }
         note();
