@@ -33,7 +33,8 @@ public final class CasesHtml {
             position:sticky;left:0;background:#ffffff}
             .matrix a{color:inherit}section{border-top:2px solid var(--line);margin-top:2.5rem}
             .badcell{background:#fdebe7}.matrix .none{color:#6e7781}
-            @media screen and (prefers-color-scheme:dark){.badcell{background:#40201a}.matrix tbody th{background:#15181c}}
+            @media screen and (prefers-color-scheme:dark){.badcell{background:#40201a}
+            .matrix tbody th{background:#15181c}}
             """;
 
     /** A run with its pictures, and all runs that look like it. */

@@ -12,8 +12,8 @@ import org.iommu4j.workbench.report.WordStory.Row;
 /**
  * Where the lanes of a story's picture are, and the words beside its arrows, in pixels from the left.
  *
- * <p>Two lanes are as far apart as their headings and the words between them need. Where that would be more than {@value
- * #WIDEST}, the words go over the next lane.
+ * <p>Two lanes are as far apart as their headings and the words between them need. Where that would be more than
+ * {@value #WIDEST}, the words go over the next lane.
  */
 final class Lanes {
     /** Width of a box. */
