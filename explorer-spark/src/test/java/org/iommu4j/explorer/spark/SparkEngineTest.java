@@ -108,7 +108,7 @@ class SparkEngineTest {
     void overTheShippedDriversItCoversAll() throws IOException {
         byte[] text = Files.readAllBytes(Path.of("../examples/explorations/flushed-buffer.yaml"));
         Kernel kernel =
-                Kernel.of(LinuxRelease.of("6.12")).withCorrections(Set.of("maskKeepsOwnCpu", "maskEmptiedWhilePinned"));
+                Kernel.of(LinuxRelease.of("6.12")).withFixes(Set.of("maskKeepsOwnCpu", "maskEmptiedWhilePinned"));
         World world = PageWorlds.world("flushed-buffer.yaml", text, "intel-nosc", kernel, Set.of());
         Report report = spark(world, settings());
         assertThat(report.cover().ended()).isEqualTo(Ended.COMPLETE);
