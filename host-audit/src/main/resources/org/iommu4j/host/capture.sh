@@ -64,7 +64,7 @@ redact() {
   od -An -v -tu1 "$tmp/file" | awk -v size="$size" '
     function at(i) { return i < n ? b[i] : 0 }
     function clear(i, count) { if (i < n) print "seek=" i "\ncount=" (i + count > n ? n - i : count) }
-    { for (i = 1; i <= NF; i++) b[n++ + 0] = $i }
+    { for (i = 1; i <= NF; i++) b[n++ + 0] = $i + 0 }
     END { if (n + 0 != size) exit 1
       for (o = int(at(6) / 16) % 2 * at(52); o >= 64 && o < 256 && hops++ < 48; o = at(o + 1)) {
         o -= o % 4; if (at(o) == @VITAL@) { clear(o + 4, 4); break } }
