@@ -213,7 +213,7 @@ class ExploreCommandTest {
         assertThat(err.toString())
                 .contains("rule 'guestMtrrs' proposes no correction", "one of: guestMtrrs=5.15, guestMtrrs=6.11");
         assertThat(execute("run", "wbinvd-mask-hole", "--fix", "masks")).isEqualTo(2);
-        assertThat(err.toString()).contains("no rule 'masks' to fix; with a correction: filesAskWholeGroups,");
+        assertThat(err.toString()).contains("no rule 'masks' to fix; with a correction: dropsEntriesOnQuirkChange,");
         assertThat(execute("explore", "../workbench/src/main/resources/cases/late-attach.yaml"))
                 .isEqualTo(2);
         assertThat(err.toString()).contains("a page without programs");

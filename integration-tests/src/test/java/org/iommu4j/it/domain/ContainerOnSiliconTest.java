@@ -8,6 +8,7 @@ import static org.iommu4j.it.domain.ScalableMachines.ECAP;
 import static org.iommu4j.it.domain.ScalableMachines.FIRST_STAGE;
 import static org.iommu4j.it.domain.ScalableMachines.SECOND_STAGE;
 
+import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
@@ -107,6 +108,9 @@ class ContainerOnSiliconTest {
         final long[] frames;
         UserProcess charged;
         boolean invalid;
+
+        /** The bits of its pages, and behind them what earlier answers shifted there. */
+        BigInteger written = BigInteger.ZERO;
 
         Mapping(long iova, int flags, UserProcess process, long[] frames) {
             this.iova = iova;
@@ -432,6 +436,9 @@ class ContainerOnSiliconTest {
             boolean start = random.nextBoolean();
             Set<Errno> allowed = hasIommu() ? v2 ? Set.of() : Set.of(Errno.EACCES) : Set.of(Errno.EINVAL);
             if (call(allowed, () -> container.dirtyPages(DirtyPages.of(start ? DirtyPages.START : DirtyPages.STOP)))) {
+                if (start && !tracking) {
+                    model.values().forEach(mapping -> mapping.written = BigInteger.ZERO);
+                }
                 tracking = start;
             }
         }
@@ -447,20 +454,40 @@ class ContainerOnSiliconTest {
             }
             long[] bitmap = new long[(int) ((size / PAGE + 63) / 64)];
             if (call(allowed, () -> container.dirtyPages(DirtyPages.of(iova, size, new VfioBitmap(PAGE, bitmap))))) {
-                assertThat(bitmap).isEqualTo(written(iova, bitmap.length, within(iova, iova + size)));
+                List<Mapping> answered = within(iova, iova + size);
+                assertThat(bitmap).isEqualTo(written(iova, bitmap.length, answered));
+                answered.forEach(mapping -> mapping.written = mapping.written.andNot(ones(mapping.frames.length)));
             }
         }
 
-        /** While a device is there, all that is mapped counts as written. */
+        /**
+         * While a device is there, all that is mapped counts as written. A mapping's words are shifted to where its
+         * first bit goes, and take the bits that the user's first word has.
+         */
         private static long[] written(long base, int words, List<Mapping> mappings) {
-            long[] bitmap = new long[words];
+            BigInteger bitmap = BigInteger.ZERO;
             for (Mapping mapping : mappings) {
-                for (int i = 0; i < mapping.frames.length; i++) {
-                    long bit = (mapping.iova - base) / PAGE + i;
-                    bitmap[(int) (bit / 64)] |= 1L << bit;
+                int first = (int) ((mapping.iova - base) / PAGE);
+                int shift = first % 64;
+                int from = first - shift;
+                int bits = (mapping.frames.length + shift + 63) / 64 * 64;
+                BigInteger all = mapping.written.or(ones(mapping.frames.length));
+                BigInteger moved = all.and(ones(bits)).shiftLeft(shift).and(ones(bits));
+                if (shift != 0) {
+                    moved = moved.or(bitmap.shiftRight(from).and(ones(64)));
                 }
+                mapping.written = all.andNot(ones(bits)).or(moved);
+                bitmap = bitmap.andNot(ones(bits).shiftLeft(from)).or(moved.shiftLeft(from));
             }
-            return bitmap;
+            long[] answer = new long[words];
+            for (int i = 0; i < words; i++) {
+                answer[i] = bitmap.shiftRight(64 * i).longValue();
+            }
+            return answer;
+        }
+
+        private static BigInteger ones(int count) {
+            return BigInteger.ONE.shiftLeft(count).subtract(BigInteger.ONE);
         }
 
         private void toggleFile() {

@@ -21,7 +21,8 @@ public final class HtmlPage {
             .arrow{align-self:center;color:#57606a}.source{color:#57606a;font-size:.85em}
             .numbered td:first-child{white-space:nowrap}
             @media screen and (prefers-color-scheme:dark){body{background:#15181c;color:#e6e8eb}
-            :root{--good:#57c278;--bad:#ff8a80;--open:#e0b050;--line:#343a42;--soft:#1e2329}dt,th,.arrow,.source{color:#9aa4af}}
+            :root{--good:#57c278;--bad:#ff8a80;--open:#e0b050;--line:#343a42;--soft:#1e2329}
+            dt,th,.arrow,.source{color:#9aa4af}}
             @media print{body{margin:0;max-width:none;padding:0;font-size:12px}h1,h2{break-after:avoid}
             tr,li,dt,dd,.step,.verdict{break-inside:avoid}dt,tbody tr:first-child{break-after:avoid}
             td,th{overflow-wrap:break-word}}

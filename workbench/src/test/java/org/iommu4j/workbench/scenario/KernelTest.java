@@ -65,7 +65,7 @@ class KernelTest {
     void aFixOfNoRuleIsRefused() {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> Kernel.of(LinuxRelease.NEWEST).withFixes(List.of("wake=6.13")))
-                .withMessageContaining("no rule 'wake' to fix; with a correction: filesAskWholeGroups, ")
+                .withMessageContaining("no rule 'wake' to fix; with a correction: dropsEntriesOnQuirkChange, ")
                 .withMessageContaining("walks");
     }
 }
