@@ -30,6 +30,9 @@ import org.iommu4j.explorer.World;
  *
  * <p>Bounds on states and depth, time and stops end it between rounds: a round that is stopped does not count. A bound
  * on memory has no effect, since only Spark's buffers and one chunk of rows are in memory.
+ *
+ * <p>A process explores on threads or on one cluster, not one after the other: Spark keeps the secret of its first
+ * context, which no other cluster knows.
  */
 public final class SparkEngine implements ExplorationEngine {
     /** The property that names a directory, from which an exploration goes on where an earlier run ended. */

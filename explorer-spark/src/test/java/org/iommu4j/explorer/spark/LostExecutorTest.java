@@ -15,68 +15,49 @@ import java.util.UUID;
 import java.util.concurrent.TimeUnit;
 import org.iommu4j.explorer.Bounds;
 import org.iommu4j.explorer.Cover;
-import org.iommu4j.explorer.LocalEngine;
 import org.iommu4j.explorer.Settings;
-import org.iommu4j.explorer.World;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
-/** A process that dies in the middle of a round changes nothing. */
+/** An executor of a cluster that dies in the middle of a round changes nothing: what it did is done again. */
 @Timeout(value = 10, unit = TimeUnit.MINUTES)
-class LossTest {
+class LostExecutorTest {
     private static final long MILLIS = 100;
+    private static final String SECRET = "CLUSTER_SECRET";
 
-    @TempDir
-    private Path directory;
-
-    /** An exploration in a process of its own: the directory of its checkpoint, and the file that says who died. */
+    /** The cluster's driver, in a process of its own: Spark keeps the secret of a process' first exploration. */
     static final class Driver {
         private Driver() {}
 
-        public static void main(String[] arguments) {
-            explore(Path.of(arguments[0]), Path.of(arguments[1]));
+        /** Explores: on which master, the file that says that an executor died, and the file of the answer. */
+        public static void main(String[] arguments) throws IOException {
+            Path answer = Path.of(arguments[2]);
+            SparkEngine engine = new SparkEngine(Map.of(
+                    "spark.master", arguments[0],
+                    "spark.driver.host", "127.0.0.1",
+                    "spark.driver.bindAddress", "127.0.0.1",
+                    "spark.authenticate.secret", System.getenv(SECRET),
+                    "spark.executor.memory", "480m",
+                    "spark.executor.cores", "1"));
+            Files.writeString(
+                    answer,
+                    text(engine.explore(
+                                    Models.mortal(2, 2, 2, Path.of(arguments[1])),
+                                    Settings.DEFAULT.withSpillDirectory(answer.getParent()),
+                                    Bounds.NONE,
+                                    () -> false)
+                            .cover()));
         }
 
-        static Cover explore(Path checkpoint, Path marker) {
-            return new SparkEngine(Map.of(SparkEngine.CHECKPOINT, checkpoint.toString()))
-                    .explore(
-                            Models.mortal(2, 2, 2, marker),
-                            Settings.DEFAULT.withWorkers(2).withSpillDirectory(checkpoint.getParent()),
-                            Bounds.NONE,
-                            () -> false)
-                    .cover();
+        static String text(Cover cover) {
+            return cover.states() + " states, " + cover.transitions() + " transitions, depth " + cover.depth() + ", "
+                    + cover.ended();
         }
     }
 
-    private static Cover expected() {
-        return new LocalEngine()
-                .explore(Models.caches(2, 2, 2), Settings.DEFAULT, Bounds.NONE, () -> false)
-                .cover();
-    }
-
-    private static void assertSame(Cover spark, Cover local) {
-        assertThat(spark.states()).isEqualTo(local.states());
-        assertThat(spark.transitions()).isEqualTo(local.transitions());
-        assertThat(spark.depth()).isEqualTo(local.depth());
-        assertThat(spark.ended()).isEqualTo(local.ended());
-    }
-
-    @Test
-    void anotherDriverGoesOnWhereTheFirstWasKilled() throws Exception {
-        Path checkpoint = directory.resolve("kept");
-        Path marker = directory.resolve("died");
-        try (Jvm driver = new Jvm(
-                directory.resolve("log"), Map.of(), Driver.class.getName(), checkpoint.toString(), marker.toString())) {
-            assertThat(driver.hasEndedWithin(TimeUnit.SECONDS.toMillis(120))).isTrue();
-            assertThat(marker).as(Files.readString(driver.log())).exists();
-            assertThat(driver.exitCode()).isEqualTo(1);
-        }
-        assertThat(Files.exists(checkpoint.resolve("round-0")))
-                .as("it is past the initial state")
-                .isFalse();
-        assertSame(Driver.explore(checkpoint, marker), expected());
-    }
+    @TempDir
+    private Path directory;
 
     @Test
     void aClusterWhoseExecutorIsKilledFindsWhatTheLocalEngineFinds() throws Exception {
@@ -106,18 +87,21 @@ class LossTest {
             awaitPort(port, leader);
             try (Jvm one = worker("one", environment, properties, master);
                     Jvm other = worker("other", environment, properties, master)) {
-                World world = Models.mortal(2, 2, 2, marker);
-                SparkEngine engine = new SparkEngine(Map.of(
-                        "spark.master", master,
-                        "spark.driver.host", "127.0.0.1",
-                        "spark.driver.bindAddress", "127.0.0.1",
-                        "spark.authenticate.secret", secret,
-                        "spark.executor.memory", "480m",
-                        "spark.executor.cores", "1"));
-                Settings settings = Settings.DEFAULT.withSpillDirectory(directory);
-                Cover cover = engine.explore(world, settings, Bounds.NONE, () -> false)
-                        .cover();
-                assertSame(cover, expected());
+                Path answer = directory.resolve("answer");
+                try (Jvm driver = new Jvm(
+                        directory.resolve("driver.log"),
+                        Map.of(SECRET, secret),
+                        Driver.class.getName(),
+                        master,
+                        marker.toString(),
+                        answer.toString())) {
+                    assertThat(driver.hasEndedWithin(TimeUnit.MINUTES.toMillis(9)))
+                            .isTrue();
+                    assertThat(driver.exitCode())
+                            .as(Files.readString(driver.log()))
+                            .isZero();
+                }
+                assertThat(answer).hasContent(Driver.text(LostDriverTest.expected()));
                 assertThat(one.isAlive() && other.isAlive()).isTrue();
             }
         }
