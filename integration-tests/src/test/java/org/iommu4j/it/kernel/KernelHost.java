@@ -60,11 +60,13 @@ final class KernelHost {
     /** One whose group has a function for a kernel's driver. */
     static final PciAddress THIRD = PciAddress.parse("0000:00:0c.0");
     /** That function, an NVMe controller. */
-    static final PciAddress NVME = PciAddress.parse("0000:00:0c.1");
+    private static final PciAddress NVME = PciAddress.parse("0000:00:0c.1");
     /** Two functions of one group. */
     static final PciAddress FOURTH = PciAddress.parse("0000:00:0a.0");
     /** The other of them. */
     static final PciAddress FIFTH = PciAddress.parse("0000:00:0a.1");
+
+    private static final List<PciAddress> REGISTERED = List.of(FIRST, SECOND, THIRD, FOURTH, FIFTH);
 
     final Machine machine;
     final IommuCore core;
@@ -80,7 +82,7 @@ final class KernelHost {
                 machine.topology(),
                 DefaultDomainPolicy.DMA);
         vfio = new Vfio(core, VfioOptions.DEFAULT.withRelease(release));
-        for (PciAddress address : List.of(FIRST, SECOND, THIRD, FOURTH, FIFTH)) {
+        for (PciAddress address : REGISTERED) {
             registered.put(address, vfio.register(address));
         }
     }
@@ -171,7 +173,7 @@ final class KernelHost {
     }
 
     /** Adds the function from which IVRS has the I/O APIC send, if the transcript's machine has it. */
-    static MachineDescription withSouthBridge(MachineDescription machine, Transcript transcript) {
+    private static MachineDescription withSouthBridge(MachineDescription machine, Transcript transcript) {
         if (!transcript.machine().equals("amd-sb")) {
             return machine;
         }
@@ -222,6 +224,18 @@ final class KernelHost {
         public void release() {
             window.release();
         }
+    }
+
+    /** Makes VFIO anew with the same devices, as if its modules were loaded with other parameters. */
+    Vfio newVfio(VfioOptions options) {
+        Vfio made = new Vfio(core, options);
+        REGISTERED.forEach(made::register);
+        return made;
+    }
+
+    /** Returns the number of a device's group. */
+    int groupOf(PciAddress device) {
+        return core.group(device).orElseThrow().id();
     }
 
     /** Makes a process with a limit of locked memory that only counts without CAP_IPC_LOCK. */

@@ -69,10 +69,10 @@ final class KvmProgram extends Program {
         super(host, process);
         this.transcript = transcript;
         this.options = options;
-        this.first = address("qdev");
+        this.first = transcript.address("qdev");
         this.device = Objects.requireNonNull(host.registered.get(first), "registered");
         this.groupNumber = device.groupId();
-        this.secondGroupNumber = Objects.requireNonNull(host.registered.get(address("qdev2")), "registered")
+        this.secondGroupNumber = Objects.requireNonNull(host.registered.get(transcript.address("qdev2")), "registered")
                 .groupId();
         String line = transcript.lines().get(0).text();
         this.cpus = Integer.parseInt(line.substring(line.lastIndexOf(' ') + 1));
@@ -81,10 +81,6 @@ final class KvmProgram extends Program {
 
     private static Comparison.Outside outside(String name, Predicate<String> lines) {
         return new Comparison.Outside(name, line -> lines.test(line.text()));
-    }
-
-    private PciAddress address(String option) {
-        return PciAddress.parse(Objects.requireNonNull(transcript.commandLine().get(option), option));
     }
 
     /** Returns how often a load between the two steps of a WBINVD explains a mask. */
@@ -460,7 +456,7 @@ final class KvmProgram extends Program {
     void run() {
         print(
                 "device %s group %d, %s group %d; host CPUs %d",
-                first, groupNumber, address("qdev2"), secondGroupNumber, cpus);
+                first, groupNumber, transcript.address("qdev2"), secondGroupNumber, cpus);
         transcript.lines().stream()
                 .skip(1)
                 .takeWhile(line -> !line.text().startsWith("===="))

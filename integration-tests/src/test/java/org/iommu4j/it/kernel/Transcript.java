@@ -9,14 +9,17 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.pci.PciAddress;
 
 /**
  * One boot of a real kernel: which kernel on which machine, and what a program printed, one line a call.
  *
  * @param name the file's name without its extension, such as {@code 6.12-sc1}
+ * @param kernel the kernel's name, as uname prints it
  * @param release the kernel's release, with the stable kernel's patch level
  * @param hardware the machine
  * @param commandLine the kernel's command line: each option with its value, which is empty where it has none
@@ -121,6 +124,11 @@ public record Transcript(
         boolean packaged = !kernel.matches("[0-9.]+");
         String named = commandLine.get("qdrv");
         return packaged && (named == null ? DRIVERS : List.of(named.split(",", -1))).contains(driver);
+    }
+
+    /** Returns the device that an option of the command line names. */
+    PciAddress address(String option) {
+        return PciAddress.parse(Objects.requireNonNull(commandLine.get(option), option));
     }
 
     /**

@@ -60,7 +60,8 @@ final class VfioProgram {
     };
 
     private final Replay out = new Replay();
-    private final GuestMachine guest;
+    private final KernelHost host;
+    private final VfioOptions options;
     private final UserProcess root;
     private final ProgramMemory memory;
     private final PciAddress first;
@@ -68,25 +69,26 @@ final class VfioProgram {
     private final PciAddress third;
     private Vfio vfio;
 
-    VfioProgram(GuestMachine guest) {
-        this.guest = guest;
-        root = guest.rootProcess();
-        memory = new ProgramMemory(guest.machine(), root);
+    VfioProgram(KernelHost host, Transcript transcript) {
+        this.host = host;
+        options = VfioOptions.DEFAULT.withRelease(transcript.release());
+        root = host.process(0, true);
+        memory = new ProgramMemory(host.machine, root);
         root.allocate(BUFFER, 64, true);
         root.allocate(READ_ONLY, 1, false);
         root.allocate(HOLE, 2, true);
         root.allocate(HUGE, 512, true);
         root.allocate(DMA_BUFFER, 4, true);
-        first = guest.device("qdev");
-        second = guest.device("qdev2");
-        third = guest.device("qdev3");
-        vfio = guest.vfio(guest.options());
+        first = transcript.address("qdev");
+        second = transcript.address("qdev2");
+        third = transcript.address("qdev3");
+        vfio = host.newVfio(options);
     }
 
     /** Runs it. */
     Replay run() {
         VfioContainer container = vfio.openContainer(root);
-        out.print("device %s group %d", first, guest.groupOf(first));
+        out.print("device %s group %d", first, host.groupOf(first));
         beforeTheGroup(container);
         VfioGroup group = openGroup();
         setContainer(container, group);
@@ -115,7 +117,7 @@ final class VfioProgram {
     }
 
     private VfioGroup openGroup() {
-        int number = guest.groupOf(first);
+        int number = host.groupOf(first);
         VfioGroup group = vfio.openGroup(number);
         out.print("open /dev/vfio/%d -> fd 0", number);
         Answer again = call(() -> {
@@ -430,7 +432,7 @@ final class VfioProgram {
     /** A child without CAP_IPC_LOCK, whose limit is 256 KiB, has the container from its parent. */
     private void child(VfioContainer c) {
         out.print("-- RLIMIT_MEMLOCK (child, uid 1000, no CAP_IPC_LOCK)");
-        UserProcess child = guest.machine().newProcess(64, false);
+        UserProcess child = host.machine.newProcess(64, false);
         child.allocate(BUFFER, 128, true);
         mapInChild(c, child, "limit 256K: map 128K", 0, 0x100000, 32);
         mapInChild(c, child, "limit 256K: +128K (total = limit)", 32, 0x200000, 32);
@@ -461,7 +463,7 @@ final class VfioProgram {
         memory.store(m, "dma-by-vfio");
         map(c, "rw page", m, 0x12345000, PAGE);
         map(c, "read-only page", m + PAGE, 0x12346000, PAGE, 1);
-        Endpoint edu = guest.machine().endpoint(first);
+        Endpoint edu = host.machine.endpoint(first);
         long[] read = EduDevice.read(edu, 0x12345000);
         EduDevice.write(edu, 0x12345100, read);
         out.print("rw page: got '%s'", memory.string(m + 0x100));
@@ -485,7 +487,7 @@ final class VfioProgram {
 
     private void typeOne() {
         VfioContainer container = vfio.openContainer(root);
-        VfioGroup group = vfio.openGroup(guest.groupOf(first));
+        VfioGroup group = vfio.openGroup(host.groupOf(first));
         group.setContainer(container);
         print("==== second container, SET_IOMMU(TYPE1 v1)", call(() -> container.setIommu(1)));
         extensions(container, "after SET_IOMMU(TYPE1)");
@@ -495,11 +497,10 @@ final class VfioProgram {
     }
 
     private void entryLimit() {
-        VfioOptions options = guest.options();
         out.print("==== dma_entry_limit default %d", options.dmaEntryLimit());
-        vfio = guest.vfio(options.withDmaEntryLimit(4));
+        vfio = host.newVfio(options.withDmaEntryLimit(4));
         VfioContainer container = vfio.openContainer(root);
-        VfioGroup group = vfio.openGroup(guest.groupOf(first));
+        VfioGroup group = vfio.openGroup(host.groupOf(first));
         group.setContainer(container);
         call(() -> container.setIommu(3));
         for (int i = 0; i < 6; i++) {
@@ -516,15 +517,15 @@ final class VfioProgram {
         map(container, "after unmap", BUFFER, 0x100000, PAGE);
         group.close();
         container.close();
-        vfio = guest.vfio(options);
+        vfio = host.newVfio(options);
     }
 
     private void twoGroups() {
-        int number = guest.groupOf(second);
+        int number = host.groupOf(second);
         out.print("==== two groups in one container: %s group %d", second, number);
         VfioContainer c = vfio.openContainer(root);
         VfioContainer other = vfio.openContainer(root);
-        VfioGroup one = vfio.openGroup(guest.groupOf(first));
+        VfioGroup one = vfio.openGroup(host.groupOf(first));
         VfioGroup two = vfio.openGroup(number);
         status(two);
         one.setContainer(c);
@@ -537,7 +538,7 @@ final class VfioProgram {
         VfioDevice device = openDevice(two, second);
         if (device != null) {
             memory.store(DMA_BUFFER, "second-group");
-            Endpoint edu = guest.machine().endpoint(second);
+            Endpoint edu = host.machine.endpoint(second);
             EduDevice.write(edu, 0x100200, EduDevice.read(edu, 0x100000));
             out.print("device of 2nd group uses the earlier mapping: '%s'", memory.string(DMA_BUFFER + 0x200));
             two.closeDevice(device);
@@ -559,7 +560,7 @@ final class VfioProgram {
     }
 
     private void notViable() {
-        int number = guest.groupOf(third);
+        int number = host.groupOf(third);
         out.print("==== group %d of %s: the other function is bound to a kernel driver (not viable)", number, third);
         VfioGroup group = vfio.openGroup(number);
         out.print("open /dev/vfio/%d -> fd 0", number);

@@ -25,7 +25,7 @@ class VfioReplayTest {
     @NeedsSharedData("linux/vfio")
     void everyAnswerIsTheKernels(Path file) {
         Transcript transcript = Transcript.read(file);
-        VfioProgram program = new VfioProgram(new GuestMachine(transcript));
+        VfioProgram program = new VfioProgram(KernelHost.of(transcript), transcript);
         Comparison comparison = program.run().compare(transcript);
         System.out.printf("VFIO of Linux %s on %s: %s%n", transcript.release(), transcript.machine(), comparison);
         assertThat(comparison.different()).isEmpty();
