@@ -105,6 +105,7 @@ class ArchitectureTest {
         "org.iommu4j.riscv.fmt, 3",
         "org.iommu4j.vfio, 8",
         "org.iommu4j.vfio.iommufd, 20",
+        "org.iommu4j.vfio.support, 1",
         "org.iommu4j.vfio.type1, 8",
         "org.iommu4j.kvm, 6",
         "org.iommu4j.host, 20",

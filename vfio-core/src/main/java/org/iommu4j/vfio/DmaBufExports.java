@@ -6,6 +6,7 @@ import java.util.List;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.vfio.iommufd.DmaBuf;
+import org.iommu4j.vfio.support.Failures;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -73,15 +74,7 @@ final class DmaBufExports {
     RuntimeException revoke() {
         RuntimeException failure = null;
         for (DmaBuf export : exports) {
-            try {
-                export.revoke();
-            } catch (RuntimeException lost) {
-                if (failure == null) {
-                    failure = lost;
-                } else {
-                    failure.addSuppressed(lost);
-                }
-            }
+            failure = Failures.run(failure, export::revoke);
         }
         return failure;
     }

@@ -21,7 +21,7 @@ final class PciInterrupts {
 
     private static final int INTERRUPT_PIN = 0x3d;
     private static final int CAPABILITY_MSI = 0x05;
-    private static final int CAPABILITY_MSI_X = 0x11;
+    static final int CAPABILITY_MSI_X = 0x11;
     private static final int CONTROL = 2;
 
     private PciInterrupts() {}

@@ -41,7 +41,6 @@ final class PciRegions {
     private static final long ROM_MASK = 0xffff_f800L;
     private static final long PAGE_SIZE = 4096;
 
-    private static final int CAPABILITY_MSI_X = 0x11;
     private static final int MSI_X_TABLE = 4;
 
     /** What a register opens. Nothing has the size 0. */
@@ -174,7 +173,7 @@ final class PciRegions {
 
     /** Returns the region with the table of MSI-X, -1 for none. */
     private int interruptBar() {
-        int capability = config.findCapability(CAPABILITY_MSI_X);
+        int capability = config.findCapability(PciInterrupts.CAPABILITY_MSI_X);
         return capability == 0 ? -1 : config.read(capability + MSI_X_TABLE, 4) & 0x7;
     }
 }

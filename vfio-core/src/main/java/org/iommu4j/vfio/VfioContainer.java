@@ -8,6 +8,7 @@ import org.iommu4j.DecisionSource;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.ProcessMemory;
+import org.iommu4j.vfio.support.Failures;
 import org.iommu4j.vfio.type1.DirtyPages;
 import org.iommu4j.vfio.type1.DmaMap;
 import org.iommu4j.vfio.type1.DmaUnmap;
@@ -380,16 +381,7 @@ public final class VfioContainer implements AutoCloseable {
         if (group.group().iommuGroup == null || !vfio.rules().claimsGroups()) {
             return earlier;
         }
-        try {
-            group.group().requireIommuGroup().releaseDmaOwner();
-            return earlier;
-        } catch (RuntimeException thrown) {
-            if (earlier == null) {
-                return thrown;
-            }
-            earlier.addSuppressed(thrown);
-            return earlier;
-        }
+        return Failures.run(earlier, () -> group.group().requireIommuGroup().releaseDmaOwner());
     }
 
     private Type1Iommu requireIommu() {

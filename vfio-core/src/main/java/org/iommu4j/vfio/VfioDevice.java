@@ -16,6 +16,7 @@ import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.vfio.iommufd.BoundDevice;
 import org.iommu4j.vfio.iommufd.DmaBuf;
 import org.iommu4j.vfio.iommufd.IommufdAccess;
+import org.iommu4j.vfio.support.Failures;
 import org.iommu4j.vfio.type1.EmulatedGroup;
 import org.jspecify.annotations.Nullable;
 
@@ -407,18 +408,15 @@ public final class VfioDevice implements VfioFile {
                 access = null;
             }
             openCount--;
-            RuntimeException failure = openCount == 0 && function != null ? function.disable() : null;
+            RuntimeException disabled = openCount == 0 && function != null ? function.disable() : null;
+            RuntimeException failure = null;
             BoundDevice leaving = bound;
             if (openCount == 0 && leaving != null) {
                 bound = null;
-                try {
-                    leaving.unbind();
-                } catch (RuntimeException lost) {
-                    if (failure != null) {
-                        lost.addSuppressed(failure);
-                    }
-                    failure = lost;
-                }
+                failure = Failures.run(null, leaving::unbind);
+            }
+            if (disabled != null) {
+                failure = Failures.joined(failure, disabled);
             }
             if (failure != null) {
                 throw failure;

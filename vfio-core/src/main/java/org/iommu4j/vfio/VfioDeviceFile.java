@@ -10,6 +10,7 @@ import org.iommu4j.core.IommuGroup;
 import org.iommu4j.vfio.iommufd.BoundDevice;
 import org.iommu4j.vfio.iommufd.Iommufd;
 import org.iommu4j.vfio.iommufd.IommufdAccess;
+import org.iommu4j.vfio.support.Failures;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -292,22 +293,12 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
         if (closed && references == 0 && leaving != null) {
             bound = null;
             vfio.deviceFiles.unbind(device.id(), device.groupId());
-            try {
-                device.closed();
-            } catch (RuntimeException failure) {
-                unbindAfter(failure, leaving);
+            RuntimeException failure = Failures.run(null, device::closed);
+            failure = Failures.run(failure, leaving::unbind);
+            if (failure != null) {
+                throw failure;
             }
-            leaving.unbind();
         }
-    }
-
-    private static void unbindAfter(RuntimeException failure, FileBinding leaving) {
-        try {
-            leaving.unbind();
-        } catch (RuntimeException second) {
-            failure.addSuppressed(second);
-        }
-        throw failure;
     }
 
     private FileBinding requireBound() {

@@ -12,6 +12,7 @@ import org.iommu4j.PageResponse;
 import org.iommu4j.capability.PageRequests;
 import org.iommu4j.core.IommuGroup;
 import org.iommu4j.device.DeviceId;
+import org.iommu4j.vfio.support.Failures;
 import org.jspecify.annotations.Nullable;
 
 /**

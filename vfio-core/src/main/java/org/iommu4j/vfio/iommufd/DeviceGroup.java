@@ -10,6 +10,7 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.capability.PasidAttachment;
+import org.iommu4j.vfio.support.Failures;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -7,6 +7,7 @@ import java.util.Set;
 import java.util.WeakHashMap;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
+import org.iommu4j.vfio.support.Failures;
 
 /**
  * An open dma-buf: ranges of a device's memory that another driver exports, and may take away.

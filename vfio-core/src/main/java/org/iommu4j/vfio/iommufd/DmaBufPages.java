@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.function.Supplier;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.Prot;
+import org.iommu4j.vfio.support.Failures;
 import org.jspecify.annotations.Nullable;
 
 /**

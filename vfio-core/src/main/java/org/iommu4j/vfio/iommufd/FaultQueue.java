@@ -12,6 +12,7 @@ import org.iommu4j.PageRequest;
 import org.iommu4j.PageRequestGroup;
 import org.iommu4j.PageResponse;
 import org.iommu4j.capability.PageRequests;
+import org.iommu4j.vfio.support.Failures;
 
 /**
  * A queue of the page requests of all devices in its HWPTs, and their answers: the object, and its open file.

@@ -2,6 +2,7 @@
 package org.iommu4j.vfio.iommufd;
 
 import org.iommu4j.IommuDomain;
+import org.iommu4j.vfio.support.Failures;
 import org.jspecify.annotations.Nullable;
 
 /** A hardware page table: a domain that devices are attached to. Source: {@code struct iommufd_hw_pagetable}. */

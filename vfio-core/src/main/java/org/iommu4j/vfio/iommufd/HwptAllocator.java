@@ -13,6 +13,7 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.capability.GuestTable;
+import org.iommu4j.vfio.support.Failures;
 import org.jspecify.annotations.Nullable;
 
 /**

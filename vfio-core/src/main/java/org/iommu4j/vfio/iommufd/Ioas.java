@@ -9,6 +9,7 @@ import org.iommu4j.IommuException;
 import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.bits.Hex;
+import org.iommu4j.vfio.support.Failures;
 import org.iommu4j.vfio.type1.IovaRange;
 import org.jspecify.annotations.Nullable;
 

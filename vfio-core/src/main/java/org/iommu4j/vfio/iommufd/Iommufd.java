@@ -20,6 +20,7 @@ import org.iommu4j.core.IommuGroup;
 import org.iommu4j.device.DeviceId;
 import org.iommu4j.platform.ProcessMemory;
 import org.iommu4j.release.ReleaseRule;
+import org.iommu4j.vfio.support.Failures;
 import org.iommu4j.vfio.type1.IovaRange;
 
 /**

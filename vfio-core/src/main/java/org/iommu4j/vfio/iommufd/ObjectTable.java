@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Map;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
+import org.iommu4j.vfio.support.Failures;
 
 /**
  * The objects of an open iommufd by their numbers; a new object gets the lowest free one.

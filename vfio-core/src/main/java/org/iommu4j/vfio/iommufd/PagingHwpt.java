@@ -2,6 +2,7 @@
 package org.iommu4j.vfio.iommufd;
 
 import org.iommu4j.IommuDomain;
+import org.iommu4j.vfio.support.Failures;
 
 /** A domain that holds all mappings of an IOAS. Source: {@code struct iommufd_hwpt_paging}. */
 final class PagingHwpt extends Hwpt {

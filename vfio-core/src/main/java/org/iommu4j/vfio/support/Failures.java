@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.iommu4j.vfio.iommufd;
+package org.iommu4j.vfio.support;
 
 import org.jspecify.annotations.Nullable;
 
 /** Failures of work that is done to its end all the same. */
-final class Failures {
+public final class Failures {
     private Failures() {}
 
     /** Adds a failure to an earlier one, and returns the one to throw. */
-    static RuntimeException joined(@Nullable RuntimeException earlier, RuntimeException failure) {
+    public static RuntimeException joined(@Nullable RuntimeException earlier, RuntimeException failure) {
         if (earlier == null) {
             return failure;
         }
@@ -19,7 +19,7 @@ final class Failures {
     }
 
     /** Runs a step and joins its failure to an earlier one. */
-    static @Nullable RuntimeException run(@Nullable RuntimeException earlier, Runnable step) {
+    public static @Nullable RuntimeException run(@Nullable RuntimeException earlier, Runnable step) {
         try {
             step.run();
             return earlier;
