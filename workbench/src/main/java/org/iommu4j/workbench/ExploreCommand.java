@@ -163,7 +163,7 @@ final class ExploreCommand implements Callable<Integer> {
     }
 
     private int answer(BooleanSupplier stop) {
-        Workbench workbench = Workbench.create();
+        Workbench workbench = PageWorlds.workbench();
         Path path = PathConverter.parameter(file);
         byte[] text = PageReader.text(path);
         Page page = PageReader.read(path.toString(), text);

@@ -36,6 +36,11 @@ public final class PageWorlds implements WorldFactory {
     /** For an engine. */
     public PageWorlds() {}
 
+    /** Returns the workbench of this process, whose machines the worlds are made of. */
+    static Workbench workbench() {
+        return Parts.WORKBENCH;
+    }
+
     /**
      * Names a world; nothing is checked yet.
      *
@@ -82,9 +87,9 @@ public final class PageWorlds implements WorldFactory {
             Set<Programs.Property> never = EnumSet.noneOf(Programs.Property.class);
             read(from).forEach(name -> never.add(Programs.Property.valueOf(name)));
             return new PageExplorer(
-                            Parts.WORKBENCH.runner(),
+                            workbench().runner(),
                             PageReader.read(file, text),
-                            Parts.WORKBENCH.machines().named(machine),
+                            workbench().machines().named(machine),
                             kernel,
                             never)
                     .open();
