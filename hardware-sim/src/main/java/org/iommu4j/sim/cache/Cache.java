@@ -44,6 +44,9 @@ final class Cache {
     /** The set of each slot. */
     private int[] sets;
 
+    /** Lines in each slot: a full set is known without a look at its ways. */
+    private int[] lines;
+
     /** Slots in use, with slot 0. */
     private int slotCount = 1;
 
@@ -58,6 +61,7 @@ final class Cache {
         this.slots = new int[setCount];
         int capacity = 1 + Math.min(setCount, FIRST_SLOTS);
         this.sets = new int[capacity];
+        this.lines = new int[capacity];
         this.entries = new long[capacity * ways];
         this.lastUse = new long[capacity * ways];
         this.data = new long[capacity * ways * LINE_WORDS];
@@ -87,13 +91,14 @@ final class Cache {
         if (slot == 0) {
             slot = addSlot(set);
         }
-        int from = slot * ways;
-        for (int at = from; at < from + ways; at++) {
-            if (entries[at] == 0) {
-                return at;
-            }
+        if (lines[slot] == ways) {
+            return -1;
         }
-        return -1;
+        int at = slot * ways;
+        while (entries[at] != 0) {
+            at++;
+        }
+        return at;
     }
 
     /** Returns the position that a policy chooses in a line's set, which is full. */
@@ -117,12 +122,20 @@ final class Cache {
         return entries[at] & ~STATE;
     }
 
+    /** Sets the state of the line at a position; {@link #INVALID} frees it. */
     void setState(int at, int state) {
-        entries[at] = state == INVALID ? 0 : line(at) | state;
+        setEntry(at, state == INVALID ? 0 : line(at) | state);
     }
 
     void setLine(int at, long line, int state) {
-        entries[at] = line | state;
+        setEntry(at, line | state);
+    }
+
+    private void setEntry(int at, long entry) {
+        if ((entry == 0) != (entries[at] == 0)) {
+            lines[at / ways] += entry == 0 ? -1 : 1;
+        }
+        entries[at] = entry;
     }
 
     void use(int at, long now) {
@@ -140,6 +153,7 @@ final class Cache {
             slots[sets[slot]] = 0;
         }
         Arrays.fill(entries, 0, end(), 0);
+        Arrays.fill(lines, 0, slotCount, 0);
         slotCount = 1;
     }
 
@@ -154,14 +168,8 @@ final class Cache {
     }
 
     private long hash(int from) {
-        int lines = 0;
-        for (int at = from; at < from + ways; at++) {
-            if (entries[at] != 0) {
-                lines++;
-            }
-        }
         long hash = 0;
-        for (int rank = 0; rank < lines; rank++) {
+        for (int rank = 0; rank < lines[from / ways]; rank++) {
             int at = atRank(from, rank);
             hash = StateDigest.mix(hash, entries[at]);
             for (int word = 0; word < LINE_WORDS; word++) {
@@ -179,6 +187,7 @@ final class Cache {
         if (slotCount == sets.length) {
             int capacity = Math.min(slotCount * 2, setMask + 2);
             sets = Arrays.copyOf(sets, capacity);
+            lines = Arrays.copyOf(lines, capacity);
             entries = Arrays.copyOf(entries, capacity * ways);
             lastUse = Arrays.copyOf(lastUse, capacity * ways);
             data = Arrays.copyOf(data, capacity * ways * LINE_WORDS);

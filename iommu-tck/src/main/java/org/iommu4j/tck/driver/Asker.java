@@ -38,6 +38,7 @@ final class Asker {
     final Endpoint endpoint;
     final Endpoint other;
     final PageRequests requests;
+    private final TranslationUnit unit;
 
     Asker(Bench bench) {
         this.bench = bench;
@@ -48,6 +49,7 @@ final class Asker {
         attach(bench, domain, OTHER_PASID);
         endpoint = with(PASID);
         other = with(OTHER_PASID);
+        unit = unitOf(bench);
         requests = bench.device().pageRequests().orElseThrow();
         bench.steps().note("enable()");
         requests.enable();
@@ -95,15 +97,11 @@ final class Asker {
 
     /** As of a device that does not keep to its credit. */
     void post(int pasid, int number, int index, boolean last) {
-        unit().requestPage(
-                        endpoint.sourceId(),
-                        pasid,
-                        at(number),
-                        RequestFlags.READ | (last ? RequestFlags.LAST : 0),
-                        index);
+        unit.requestPage(
+                endpoint.sourceId(), pasid, at(number), RequestFlags.READ | (last ? RequestFlags.LAST : 0), index);
     }
 
-    TranslationUnit unit() {
+    private static TranslationUnit unitOf(Bench bench) {
         String name = bench.subject().machine().functions().stream()
                 .filter(function -> function.address().equals(bench.device().id()))
                 .findFirst()
