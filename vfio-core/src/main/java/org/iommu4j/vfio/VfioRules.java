@@ -133,8 +133,8 @@ record VfioRules(
                             "Vectors of MSI-X can be added while others are in use, so that VFIO_DEVICE_GET_IRQ_INFO "
                                     + "does not say VFIO_IRQ_INFO_NORESIZE.",
                             false,
-                            INFERRED)
-                    .since("6.5", true, INFERRED, "6c8017c6a58d")
+                            READ)
+                    .since("6.5", true, READ, "e4163438e015", "6c8017c6a58d")
                     .witnessedBy("VfioReleaseTest#since65VectorsOfMsiXCanBeAdded"),
             ReleaseRule.of(
                             "exportsDmaBufs",

@@ -177,7 +177,7 @@ final class LiveKernel implements AutoCloseable {
             }
             try (ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
                 server.bind(UnixDomainSocketAddress.of(directory.resolve("answers")));
-                shell = qemu.command(arguments(folder, directory, machine, cpus))
+                shell = qemu.command(arguments(qemu, folder, directory, machine, cpus))
                         .redirectOutput(directory.resolve("output").toFile())
                         .start();
                 return new LiveKernel(qemu, machine, directory, shell, accept(server, shell, directory));
@@ -191,14 +191,14 @@ final class LiveKernel implements AutoCloseable {
         }
     }
 
-    private static List<String> arguments(Path folder, Path directory, LiveMachine machine, int cpus) {
+    private static List<String> arguments(Qemu qemu, Path folder, Path directory, LiveMachine machine, int cpus) {
         List<String> arguments = new ArrayList<>(List.of("-machine", "q35", "-accel", "tcg", "-cpu", "max"));
         arguments.addAll(List.of("-smp", Integer.toString(cpus), "-m", "512M"));
         if (cpus == 1) {
             arguments.addAll(List.of("-icount", "shift=0,sleep=off"));
         }
         arguments.addAll(List.of("-nodefaults", "-display", "none", "-no-reboot"));
-        List<String> devices = new ArrayList<>(List.of(machine.unit()));
+        List<String> devices = new ArrayList<>(List.of(machine.unit(qemu)));
         devices.add("virtio-blk-pci,drive=disk,addr=09.0," + machine.virtio());
         for (String address : List.of("05.0", "0b.0", "0a.0,multifunction=on", "0a.1", "0c.0,multifunction=on")) {
             devices.add("edu,dma_mask=0xffffffffffffffff,addr=" + address);

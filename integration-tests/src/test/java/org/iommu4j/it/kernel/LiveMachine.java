@@ -2,27 +2,29 @@
 package org.iommu4j.it.kernel;
 
 import java.util.List;
+import java.util.function.Function;
+import org.iommu4j.it.qemu.Qemu;
 
 /** A machine of QEMU that live kernels are booted on. */
 enum LiveMachine {
     /** VT-d with snoop control. */
-    INTEL("intel-iommu,snoop-control=on", "intel_iommu=on"),
+    INTEL(qemu -> "intel-iommu,snoop-control=on", "intel_iommu=on"),
     /** VT-d without it. */
-    INTEL_WITHOUT_SNOOP_CONTROL("intel-iommu,snoop-control=off", "intel_iommu=on"),
+    INTEL_WITHOUT_SNOOP_CONTROL(qemu -> "intel-iommu,snoop-control=off", "intel_iommu=on"),
     /** AMD-Vi with v1 tables. */
-    AMD("amd-iommu", "amd_iommu=pgtbl_v1");
+    AMD(Qemu::amdViUnit, "amd_iommu=pgtbl_v1");
 
-    private final String unit;
+    private final Function<Qemu, String> unit;
     private final String option;
 
-    LiveMachine(String unit, String option) {
+    LiveMachine(Function<Qemu, String> unit, String option) {
         this.unit = unit;
         this.option = option;
     }
 
-    /** Returns QEMU's device for its unit. */
-    String unit() {
-        return unit;
+    /** Returns a QEMU's device for its unit. */
+    String unit(Qemu qemu) {
+        return unit.apply(qemu);
     }
 
     /** Returns the properties of virtio devices: on Intel they do DMA through the unit. */

@@ -19,7 +19,7 @@ import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.BootOptions;
 
 /**
- * QEMU's AMD-Vi unit, told to translate: 10.0 and later pass all DMA through unless asked not to.
+ * QEMU's AMD-Vi unit, told to translate.
  *
  * @param bootOptions what the driver is told
  */
@@ -45,10 +45,7 @@ record AmdHardware(BootOptions bootOptions) implements Hardware {
 
     @Override
     public String option(Qemu qemu) {
-        if (qemu.isAtLeast(11, 0)) {
-            return "amd-iommu,dma-remap=on";
-        }
-        return qemu.isAtLeast(10, 0) ? "amd-iommu,pt=off" : "amd-iommu";
+        return qemu.amdViUnit();
     }
 
     /** 7.2 and 10.0 never move the tail of the event log. */

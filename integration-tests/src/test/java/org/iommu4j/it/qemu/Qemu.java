@@ -74,6 +74,17 @@ public record Qemu(String binary, int major, int minor) {
         return new ProcessBuilder(command).redirectErrorStream(true);
     }
 
+    /**
+     * Returns QEMU's device for an AMD-Vi unit that translates. From 10.0 on the unit has to be told: by default all DMA
+     * passes it, although a kernel drives it and its device table entries are valid.
+     */
+    public String amdViUnit() {
+        if (isAtLeast(11, 0)) {
+            return "amd-iommu,dma-remap=on";
+        }
+        return isAtLeast(10, 0) ? "amd-iommu,pt=off" : "amd-iommu";
+    }
+
     /** Returns whether it is this version or a later one. */
     boolean isAtLeast(int thatMajor, int thatMinor) {
         return major > thatMajor || (major == thatMajor && minor >= thatMinor);

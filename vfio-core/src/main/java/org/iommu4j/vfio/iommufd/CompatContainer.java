@@ -299,13 +299,15 @@ public final class CompatContainer {
      * Makes memory of a process to map.
      *
      * @throws IommuException EOVERFLOW (it wraps around, or ends with the last byte of all addresses), EINVAL (no
-     *     bytes, or too many)
+     *     bytes, or too many; before 6.13 ahead of EOVERFLOW)
      */
     static Ioas.Piece memoryOf(IommufdContext context, IommufdUser user, long address, long length, int prot) {
-        if (length != 0 && Long.compareUnsigned(address + length, address) < 0) {
+        boolean wraps = length != 0 && Long.compareUnsigned(address + length, address) < 0;
+        boolean fits = length != 0 && Long.compareUnsigned(length, AreaPages.LONGEST) <= 0;
+        if (wraps && (fits || context.rules.wrapsAheadOfLength())) {
             throw new IommuException(Errno.EOVERFLOW, "the memory wraps around");
         }
-        if (length == 0 || Long.compareUnsigned(length, AreaPages.LONGEST) > 0) {
+        if (!fits) {
             throw new IommuException(Errno.EINVAL, "memory of 0x" + Long.toHexString(length) + " bytes");
         }
         UserPages pages = new UserPages(

@@ -258,9 +258,10 @@ public final class Iommufd implements AutoCloseable {
      * @return the IOVA
      * @throws IommuException EOPNOTSUPP (an unknown flag); EOVERFLOW (IOVA or length is 2^64 - 1); EINVAL (neither
      *     readable nor writeable); ENOENT; EOVERFLOW (the memory wraps around, or ends with the last byte of all
-     *     addresses); EINVAL (length 0, too long or misaligned); with FIXED_IOVA EINVAL (misaligned), EOVERFLOW (wraps
-     *     around), EINVAL (reserved), EEXIST (mapped), else ENOSPC; EINVAL (the memory is misaligned). Only where a
-     *     device is attached: EFAULT, ENOMEM, and as {@link org.iommu4j.core.IommuMapper#map}
+     *     addresses); EINVAL (length 0; too long, before 6.13 ahead of EOVERFLOW; misaligned); with FIXED_IOVA EINVAL
+     *     (misaligned), EOVERFLOW (wraps around), EINVAL (reserved), EEXIST (mapped), else ENOSPC; EINVAL (the memory
+     *     is misaligned). Only where a device is attached: EFAULT, ENOMEM, and as
+     *     {@link org.iommu4j.core.IommuMapper#map}
      */
     public long ioasMap(IoasMap map) {
         checkOpen();

@@ -24,6 +24,7 @@ record IommufdRules(
         boolean deviceFiles,
         boolean compatWithoutIommu,
         boolean compatUnmapsNothing,
+        boolean wrapsAheadOfLength,
         boolean upgradesAtAttach,
         boolean keepsEnforceableApart,
         boolean driverAllocatesForUsers,
@@ -140,12 +141,20 @@ record IommufdRules(
                             "A container's unmap of a range without mappings succeeds, as type 1's does; before, it "
                                     + "is ENOENT.",
                             false,
-                            READ)
+                            OBSERVED)
                     .since("6.6.117", true, READ)
-                    .since("6.12.59", true, READ)
+                    .since("6.12.59", true, OBSERVED)
                     .since("6.17.9", true, READ)
-                    .since("6.18", true, READ, "afb47765f923")
+                    .since("6.18", true, OBSERVED, "afb47765f923")
                     .witnessedBy("IommufdRulesTest#aContainersUnmapOfNothingSucceedsSince618"),
+            ReleaseRule.of(
+                            "wrapsAheadOfLength",
+                            "Memory to map that wraps around is EOVERFLOW however long it is; before, more than "
+                                    + "2^64 - 4097 bytes are EINVAL first.",
+                            false,
+                            READ)
+                    .since("6.13", true, READ)
+                    .witnessedBy("IommufdRulesTest#memoryThatIsTooLongAndWrapsIsAnOverflowSince613"),
             ReleaseRule.of(
                             "upgradesAtAttach",
                             "A device that can be enforced asks a HWPT that does not block no-snoop to do so when it "

@@ -175,6 +175,30 @@ class IommufdRulesTest {
     }
 
     @Test
+    void memoryThatIsTooLongAndWrapsIsAnOverflowSince613() {
+        for (String release : List.of("6.12", "6.13")) {
+            Bench bench = new Bench(release);
+            bench.iommufd.vfioIoasSet(bench.ioas);
+            long page = AreaPages.PAGE_SIZE;
+            Map<Long, Errno> expected = Map.of(
+                    AreaPages.LONGEST,
+                    Errno.EOVERFLOW,
+                    AreaPages.LONGEST + 1,
+                    release.equals("6.12") ? Errno.EINVAL : Errno.EOVERFLOW);
+            expected.forEach((length, errno) -> {
+                assertThat(errno(() -> bench.iommufd.ioasMap(
+                                new IoasMap(IoasMap.READABLE | IoasMap.FIXED_IOVA, bench.ioas, 2 * page, length, 0))))
+                        .as("%s, an IOAS, 0x%x bytes", release, length)
+                        .isEqualTo(errno);
+                assertThat(errno(
+                                () -> bench.iommufd.vfioContainer().map(0, 2 * page, length, CompatContainer.MAP_READ)))
+                        .as("%s, a container, 0x%x bytes", release, length)
+                        .isEqualTo(errno);
+            });
+        }
+    }
+
+    @Test
     void until66ADeviceUpgradesTheHwptThatItJoins() {
         for (String release : List.of("6.6", "6.7")) {
             Bench bench = new Bench(release);
