@@ -196,11 +196,20 @@ public final class Iommufd implements AutoCloseable {
     /**
      * IOMMU_DESTROY: destroys an object.
      *
-     * @throws IommuException ENOENT, EBUSY (another object, a device or an open file needs it)
+     * @throws IommuException ENOENT, EBUSY (another object, a device, an open file or a call that is under way needs it)
      */
     public void destroy(int id) {
         checkOpen();
-        context.table.destroy(id);
+        synchronized (context.table) {
+            try {
+                context.table.destroy(id);
+            } finally {
+                Ioas compat = context.compat;
+                if (compat != null && !context.table.has(compat)) {
+                    context.compat = null;
+                }
+            }
+        }
     }
 
     // ---- IOAS ------------------------------------------------------------------------------------------------------
@@ -267,9 +276,10 @@ public final class Iommufd implements AutoCloseable {
         checkFlags(map.flags(), IoasMap.FLAGS);
         checkRange(map.iova(), map.length());
         int prot = prot(map.flags());
-        Ioas ioas = ioas(map.ioasId());
-        return place(
-                ioas, map.flags(), map.iova(), List.of(memoryOf(user, map.userAddress(), map.length(), prot)), prot);
+        return using(map.ioasId(), Ioas.class, ioas -> {
+            Ioas.Piece memory = memoryOf(user, map.userAddress(), map.length(), prot);
+            return place(ioas, map.flags(), map.iova(), List.of(memory), prot);
+        });
     }
 
     private Ioas.Piece memoryOf(IommufdUser process, long address, long length, int prot) {
@@ -324,7 +334,14 @@ public final class Iommufd implements AutoCloseable {
         checkFlags(flags, IoasMap.FLAGS);
         checkRange(iova, length);
         int prot = prot(flags);
-        Ioas ioas = ioas(ioasId);
+        return using(ioasId, Ioas.class, ioas -> {
+            AreaPages found = filePages(start, length, prot, pages);
+            long offset = start & (AreaPages.PAGE_SIZE - 1);
+            return place(ioas, flags, iova, List.of(new Ioas.Piece(found, offset, length)), prot);
+        });
+    }
+
+    private AreaPages filePages(long start, long length, int prot, Function<Boolean, AreaPages> pages) {
         AreaPages found;
         if (context.rules.mapsDmaBufs()) {
             checkFileRange(start, length);
@@ -336,8 +353,7 @@ public final class Iommufd implements AutoCloseable {
         if (Long.compareUnsigned(length, AreaPages.LONGEST) > 0) {
             throw new IommuException(Errno.EINVAL, Long.toUnsignedString(length) + " bytes of a file");
         }
-        long offset = start & (AreaPages.PAGE_SIZE - 1);
-        return place(ioas, flags, iova, List.of(new Ioas.Piece(found, offset, length)), prot);
+        return found;
     }
 
     private static void checkFileRange(long start, long length) {
@@ -368,15 +384,19 @@ public final class Iommufd implements AutoCloseable {
         checkRange(copy.destinationIova(), copy.length());
         checkRange(copy.sourceIova(), copy.length());
         int prot = prot(copy.flags());
-        Ioas source = ioas(copy.sourceId());
-        if (copy.length() == 0) {
-            throw new IommuException(Errno.EINVAL, "copying 0 bytes");
-        }
-        if (Long.compareUnsigned(copy.sourceIova() + (copy.length() - 1), copy.sourceIova()) < 0) {
-            throw new IommuException(Errno.EOVERFLOW, "the source wraps around");
-        }
-        List<Ioas.Piece> pieces = source.pieces(copy.sourceIova(), copy.length());
-        return place(ioas(copy.destinationId()), copy.flags(), copy.destinationIova(), pieces, prot);
+        List<Ioas.Piece> pieces = using(copy.sourceId(), Ioas.class, source -> {
+            if (copy.length() == 0) {
+                throw new IommuException(Errno.EINVAL, "copying 0 bytes");
+            }
+            if (Long.compareUnsigned(copy.sourceIova() + (copy.length() - 1), copy.sourceIova()) < 0) {
+                throw new IommuException(Errno.EOVERFLOW, "the source wraps around");
+            }
+            return source.pieces(copy.sourceIova(), copy.length());
+        });
+        return using(
+                copy.destinationId(),
+                Ioas.class,
+                destination -> place(destination, copy.flags(), copy.destinationIova(), pieces, prot));
     }
 
     private static long place(Ioas ioas, int flags, long iova, List<Ioas.Piece> pieces, int prot) {
@@ -392,12 +412,17 @@ public final class Iommufd implements AutoCloseable {
      *
      * @return bytes unmapped
      * @throws IommuException ENOENT (no such IOAS); EOVERFLOW (IOVA or length is 2^64 - 1), EINVAL (length 0),
-     *     EOVERFLOW (wraps around); EDEADLK (an access does not let go); ENOENT (an area is in the range with a part
-     *     only: those below it are unmapped; or nothing is there). ETIMEDOUT or EIO when an invalidation did not
+     *     EOVERFLOW (wraps around); EBUSY (another call maps or unmaps an area of the range), EDEADLK (an access does
+     *     not let go), ENOENT (an area is in the range with a part only): what is below is unmapped; ENOENT (nothing is
+     *     there). ETIMEDOUT or EIO when an invalidation did not
      *     complete: all is unmapped, and the pages stay pinned
      */
     public long ioasUnmap(int ioasId, long iova, long length) {
-        Ioas ioas = ioas(ioasId);
+        checkOpen();
+        return using(ioasId, Ioas.class, ioas -> unmap(ioas, iova, length));
+    }
+
+    private static long unmap(Ioas ioas, long iova, long length) {
         Ioas.Unmapped result;
         if (iova == 0 && length == -1L) {
             result = ioas.unmapAll();
@@ -521,7 +546,9 @@ public final class Iommufd implements AutoCloseable {
     /**
      * IOMMU_IOAS_CHANGE_PROCESS: charges the calling process for all mappings, which must be of files.
      *
-     * @throws IommuException ENOTTY (before 6.14), EINVAL (a mapping of other memory), ENOMEM; nothing has changed
+     * <p>Before 7.2 Linux does not look whether another call maps or unmaps meanwhile, and follows a null pointer.
+     *
+     * @throws IommuException ENOTTY (before 6.14), EBUSY (another call maps or unmaps), EINVAL (a mapping of other memory), ENOMEM; nothing has changed
      */
     public void ioasChangeProcess() {
         checkKnows(0x92);
@@ -671,25 +698,12 @@ public final class Iommufd implements AutoCloseable {
     }
 
     /**
-     * Calls with an object that can't be destroyed meanwhile, nor the file end. Source: {@code iommufd_get_object}.
+     * Calls with an object that can't be destroyed meanwhile, nor the file end: {@link IommufdContext#using}.
      *
      * @throws IommuException ENOENT
      */
     private <T extends IommufdObject, R> R using(int id, Class<T> type, Function<T, R> call) {
-        T object;
-        synchronized (context.table) {
-            object = context.table.get(id, type);
-            object.users++;
-            context.hold();
-        }
-        try {
-            return call.apply(object);
-        } finally {
-            synchronized (context.table) {
-                object.users--;
-                context.release();
-            }
-        }
+        return context.using(() -> context.table.get(id, type), call);
     }
 
     /**
