@@ -725,10 +725,10 @@ public final class Iommufd implements AutoCloseable {
         });
     }
 
-    /** The longest entry of an array of invalidations, since 7.1. */
+    /** The longest entry of an array of invalidations, since 7.2. */
     private static final int LONGEST_INVALIDATION = 4096;
 
-    /** The most entries of an array of invalidations, since 7.1. */
+    /** The most entries of an array of invalidations, since 7.2. */
     private static final int MOST_INVALIDATIONS = 1 << 19;
 
     /**
@@ -736,7 +736,7 @@ public final class Iommufd implements AutoCloseable {
      *
      * @param entryLength bytes of an entry, for its bounds only
      * @param requests the entries, in records of the vendor
-     * @throws IommuException ENOTTY (before 6.8), EINVAL (entries of no bytes; since 7.1 too long or too many), ENOENT,
+     * @throws IommuException ENOTTY (before 6.8), EINVAL (entries of no bytes; since 7.2 too long or too many), ENOENT,
      *     EOPNOTSUPP (a virtual IOMMU), EINVAL (not a nested HWPT)
      */
     public Invalidated hwptInvalidate(int hwptId, int entryLength, List<? extends GuestInvalidationRequest> requests) {
@@ -783,7 +783,7 @@ public final class Iommufd implements AutoCloseable {
         checkKnows(0x8e);
         checkFlags(flags, 0);
         context.hold();
-        return context.table.add(new FaultQueue(context.table, context::release));
+        return context.table.add(new FaultQueue(context.table, context.rules, context::release));
     }
 
     // ---- virtual IOMMUs --------------------------------------------------------------------------------------------
@@ -822,7 +822,7 @@ public final class Iommufd implements AutoCloseable {
         }
     }
 
-    /** The most events that a queue may have room for, since 7.1. */
+    /** The most events that a queue may have room for, since 7.2. */
     private static final int MOST_EVENTS = 1 << 19;
 
     /**
@@ -831,7 +831,7 @@ public final class Iommufd implements AutoCloseable {
      * @param flags 0
      * @param type the vendor's, not 0
      * @param depth for how many events it has room, unsigned
-     * @throws IommuException ENOTTY (before 6.15), EOPNOTSUPP (a flag, type 0), EINVAL (depth 0; since 7.1 too deep),
+     * @throws IommuException ENOTTY (before 6.15), EOPNOTSUPP (a flag, type 0), EINVAL (depth 0; since 7.2 too deep),
      *     ENOENT, EEXIST (there is one of the type)
      */
     public EventQueue veventqAlloc(int flags, int viommuId, int type, int depth) {
@@ -841,7 +841,7 @@ public final class Iommufd implements AutoCloseable {
             throw new IommuException(Errno.EINVAL, "a queue of " + Integer.toUnsignedString(depth) + " events");
         }
         synchronized (context.table) {
-            return context.table.get(viommuId, VirtualIommu.class).addQueue(context, type);
+            return context.table.get(viommuId, VirtualIommu.class).addQueue(context, type, depth);
         }
     }
 

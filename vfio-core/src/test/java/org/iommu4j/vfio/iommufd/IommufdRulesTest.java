@@ -396,7 +396,7 @@ class IommufdRulesTest {
         }
 
         private FaultQueue newQueue() {
-            return context.table.add(new FaultQueue(context.table, () -> {}));
+            return context.table.add(new FaultQueue(context.table, context.rules, () -> {}));
         }
 
         private Hwpt newHwpt(FaultQueue to) {
@@ -462,14 +462,40 @@ class IommufdRulesTest {
         }
     }
 
-    @Test
-    void anArrayOfInvalidationsIsBoundedSince71() {
-        for (String release : List.of("6.12.95", "6.12.96", "7.0", "7.1")) {
-            Bench bench = new Bench(release);
-            assertThat(errno(() -> bench.iommufd.hwptInvalidate(UNKNOWN, 4097, List.of())))
-                    .as(release)
-                    .isEqualTo(List.of("6.12.95", "7.0").contains(release) ? Errno.ENOENT : Errno.EINVAL);
-        }
+    @ParameterizedTest
+    @CsvSource({
+        "6.12.95, ENOENT",
+        "6.12.96, EINVAL",
+        "6.18.38, ENOENT",
+        "6.18.39, EINVAL",
+        "7.0, ENOENT",
+        "7.1, ENOENT",
+        "7.1.3, ENOENT",
+        "7.1.4, EINVAL",
+        "7.2, EINVAL"
+    })
+    void anArrayOfInvalidationsIsBoundedSince72(String release, Errno errno) {
+        Bench bench = new Bench(release);
+        assertThat(errno(() -> bench.iommufd.hwptInvalidate(UNKNOWN, 4097, List.of())))
+                .isEqualTo(errno);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "6.12.100,",
+        "6.12.101, EINVAL",
+        "6.18.38,",
+        "6.18.39, EINVAL",
+        "7.0,",
+        "7.1.3,",
+        "7.1.4, EINVAL",
+        "7.2, EINVAL"
+    })
+    void aReadThatIsTooShortIsInvalidSince72(String release, @Nullable Errno errno) {
+        Moving moving = new Moving(release);
+        moving.requests.ask(moving.device.id(), 1);
+        assertThat(errno(() -> assertThat(moving.queue.read(0, 0)).isEmpty())).isEqualTo(errno);
+        assertThat(moving.queue.read()).as("it stays").hasSize(1);
     }
 
     @Test
