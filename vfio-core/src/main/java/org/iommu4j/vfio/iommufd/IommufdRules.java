@@ -30,6 +30,7 @@ record IommufdRules(
         boolean nestsByOwnOp,
         HwptFlags pagingFlags,
         boolean faultQueues,
+        boolean refusesAllVirtualFunctions,
         boolean hardwareInfoOfType,
         boolean tellsPasids,
         boolean tellsAts,
@@ -188,6 +189,14 @@ record IommufdRules(
             ReleaseRule.of("faultQueues", "A HWPT may deliver page requests to a queue.", false, INFERRED)
                     .since("6.11", true, OBSERVED)
                     .witnessedBy("IommufdRulesTest#beforeFaultQueuesTheFlagIsUnknown"),
+            ReleaseRule.of(
+                            "refusesAllVirtualFunctions",
+                            "A HWPT with a fault queue refuses every virtual function with EINVAL; since, those alone "
+                                    + "whose physical function has the Page Request capability.",
+                            true,
+                            READ)
+                    .since("6.13", false, READ)
+                    .witnessedBy("IommufdRulesTest#aVirtualFunctionWithoutPageRequestsMayDeliverFaultsSince613"),
             ReleaseRule.of("hardwareInfoOfType", "GET_HW_INFO takes the type that is asked for.", false, OBSERVED)
                     .since("6.17", true, INFERRED)
                     .witnessedBy("IommufdRulesTest#hardwareInformationGrewWithTheReleases"),

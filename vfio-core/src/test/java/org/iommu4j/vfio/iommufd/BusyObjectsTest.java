@@ -16,6 +16,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.core.IommuGroup;
 import org.iommu4j.vfio.VfioDeviceFile;
 import org.iommu4j.vfio.VfioOptions;
 import org.iommu4j.vfio.testvendor.PausingProcess;
@@ -26,8 +27,8 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
-/** What one thread sees of an area that another one maps or unmaps, and of an area that an access holds. */
-class AreasUnderConstructionTest {
+/** What a call meets that another one is about to change: areas under construction or held, devices that are reset. */
+class BusyObjectsTest {
     private static final long PAGE = 4096;
     private static final long MEMORY = 0x7f00_0000_0000L;
     private static final long FRAMES = 0x4000_0000L;
@@ -51,7 +52,7 @@ class AreasUnderConstructionTest {
     private final int device;
     private final int ioas;
 
-    AreasUnderConstructionTest() {
+    BusyObjectsTest() {
         host.with(VfioOptions.DEFAULT.withRelease(release));
         iommufd = Iommufd.open(
                 IommufdOptions.DEFAULT.withRelease(release).withNoIommu(true), IommufdUser.root(process));
@@ -316,6 +317,24 @@ class AreasUnderConstructionTest {
         assertThat(errno(() -> holder.access.pinPages(IOVA, PAGE, false))).isEqualTo(Errno.EPERM);
         holder.pin(IOVA);
         assertThat(iommufd.ioasUnmap(ioas, IOVA, PAGE)).isEqualTo(PAGE);
+    }
+
+    // ---- devices that are reset ------------------------------------------------------------------------------------
+
+    /** The search for a HWPT ends there, and makes none. */
+    @Test
+    void aDeviceThatIsResetIsNotAttachedNorMovedButDetached() {
+        IommuGroup group = host.core().group(first.id()).orElseThrow();
+        int hwpt = iommufd.hwptAlloc(new HwptAlloc(0, device, ioas));
+        int objects = iommufd.objects();
+        group.beginReset(first);
+        assertThat(errno(() -> file.attach(hwpt))).isEqualTo(Errno.EBUSY);
+        assertThat(errno(() -> file.attach(iommufd.ioasAlloc(0)))).isEqualTo(Errno.EBUSY);
+        assertThat(iommufd.objects()).as("the IOAS alone is new").isEqualTo(objects + 1);
+        file.detach();
+        assertThat(errno(() -> file.attach(ioas))).isEqualTo(Errno.EBUSY);
+        group.endReset(first);
+        assertThat(file.attach(hwpt)).isEqualTo(hwpt);
     }
 
     // ---- what goes with an IOAS, and with a domain -----------------------------------------------------------------
