@@ -37,6 +37,8 @@ public enum Errno {
     ENOTTY(25),
     /** No space: identifiers, IOVA or entries exhausted. */
     ENOSPC(28),
+    /** No place in a stream: a file that is read in whole records is read in parts of one. */
+    ESPIPE(29),
     /** An address is outside what the table can express. */
     ERANGE(34),
     /** A user does not let go of what is to be removed. Linux also calls it EDEADLOCK. */

@@ -19,6 +19,7 @@ import org.iommu4j.IommuException;
 import org.iommu4j.device.DeviceId;
 import org.iommu4j.device.NamedDevice;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
 import org.iommu4j.pci.PciTopology;
 import org.iommu4j.release.ReleaseRule;
 import org.jspecify.annotations.Nullable;
@@ -110,10 +111,15 @@ public final class IommuCore implements AutoCloseable {
         List<IommuGroup> groups = new ArrayList<>();
         Map<DeviceId, IommuGroup> groupOf = new LinkedHashMap<>();
         for (List<? extends DeviceId> ids : members) {
+            Map<IommuDevice, PciFunction> physicalFunctions = new LinkedHashMap<>();
+            ids.forEach(id -> hierarchy
+                    .physicalFunction(id)
+                    .ifPresent(function -> physicalFunctions.put(devices.get(id), function)));
             IommuGroup group = new IommuGroup(
                     groups.size(),
                     ids.stream().map(devices::get).toList(),
-                    ids.stream().anyMatch(id -> untrusted(hierarchy, id)));
+                    ids.stream().anyMatch(id -> untrusted(hierarchy, id)),
+                    physicalFunctions);
             groups.add(group);
             ids.forEach(id -> groupOf.put(id, group));
         }

@@ -5,6 +5,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.function.Function;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
@@ -16,6 +17,7 @@ import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.pci.PciFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -32,6 +34,7 @@ public final class IommuGroup {
     private final int id;
     private final List<IommuDevice> devices;
     private final boolean untrusted;
+    private final Map<IommuDevice, PciFunction> physicalFunctions;
     private final GroupMoves moves;
     private final Object lock = new Object();
 
@@ -57,10 +60,20 @@ public final class IommuGroup {
     /** How many resets of a device have begun and not ended; devices that are not reset are absent. */
     private final Map<IommuDevice, Integer> resets = new HashMap<>();
 
-    IommuGroup(int id, List<IommuDevice> devices, boolean untrusted) {
+    /**
+     * Makes one.
+     *
+     * @param physicalFunctions of those devices that are virtual functions
+     */
+    IommuGroup(
+            int id,
+            List<IommuDevice> devices,
+            boolean untrusted,
+            Map<IommuDevice, PciFunction> physicalFunctions) {
         this.id = id;
         this.devices = List.copyOf(devices);
         this.untrusted = untrusted;
+        this.physicalFunctions = Map.copyOf(physicalFunctions);
         this.moves = new GroupMoves(id, this.devices);
     }
 
@@ -72,6 +85,17 @@ public final class IommuGroup {
     /** Returns the devices in the order of their addresses, at least one; a named device is alone. */
     public List<IommuDevice> devices() {
         return devices;
+    }
+
+    /**
+     * Returns the physical function that a device is a virtual one of, empty when it is none.
+     *
+     * <p>It is the virtual function itself where the machine does not list the physical one. Source: {@code
+     * pci_physfn}.
+     */
+    public Optional<PciFunction> physicalFunction(IommuDevice device) {
+        Objects.requireNonNull(device, "device");
+        return Optional.ofNullable(physicalFunctions.get(device));
     }
 
     /**

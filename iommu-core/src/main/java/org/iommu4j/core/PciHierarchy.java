@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import org.iommu4j.device.DeviceId;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.pci.PciTopology;
@@ -37,6 +38,15 @@ final class PciHierarchy {
 
     Optional<PciNode> find(PciAddress address) {
         return Optional.ofNullable(nodes.get(address));
+    }
+
+    /** Returns the physical function of a virtual one, the latter itself where the former is not known; else empty. */
+    Optional<PciFunction> physicalFunction(DeviceId id) {
+        if (!(id instanceof PciAddress address)) {
+            return Optional.empty();
+        }
+        return find(address).map(PciNode::function).flatMap(function -> function.physicalFunction()
+                .map(physical -> find(physical).map(PciNode::function).orElse(function)));
     }
 
     /** Turns on Access Control Services in all functions that have them, as Linux does once it has found an IOMMU. */

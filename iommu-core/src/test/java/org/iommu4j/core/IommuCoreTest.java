@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
 import java.util.List;
+import java.util.Optional;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
@@ -20,6 +21,7 @@ import org.iommu4j.core.testvendor.TestIommu;
 import org.iommu4j.device.DeviceId;
 import org.iommu4j.device.NamedDevice;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
 import org.iommu4j.pci.PciTopology;
 import org.junit.jupiter.api.Test;
 
@@ -148,6 +150,24 @@ class IommuCoreTest {
 
         assertThat(iommu.aliases(PciAddress.parse("04:01.0"))).isEqualTo("408 400");
         assertThat(iommu.aliases(PciAddress.parse("03:00.0"))).isEqualTo("300");
+    }
+
+    @Test
+    void aGroupKnowsThePhysicalFunctionOfAVirtualOne() {
+        TestFunction physical = TestFunction.endpoint("00:02.0").multiFunction();
+        TestFunction listed = TestFunction.endpoint("00:02.1").virtualOf("00:02.0");
+        TestFunction alone = TestFunction.endpoint("00:03.1").virtualOf("00:03.0");
+        IommuCore core = IommuCore.open(new TestIommu(), TestFunction.topology(physical, listed, alone));
+
+        assertThat(physicalFunction(core, listed)).contains(physical);
+        assertThat(physicalFunction(core, alone)).contains(alone);
+        assertThat(physicalFunction(core, physical)).isEmpty();
+    }
+
+    private static Optional<PciFunction> physicalFunction(IommuCore core, TestFunction function) {
+        return core.group(function.address())
+                .orElseThrow()
+                .physicalFunction(core.device(function.address()).orElseThrow());
     }
 
     @Test

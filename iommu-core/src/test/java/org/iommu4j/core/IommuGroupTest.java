@@ -12,6 +12,7 @@ import static org.mockito.Mockito.when;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
@@ -337,7 +338,7 @@ class IommuGroupTest {
         List<IommuDevice> devices = List.of(mockDevice(), mockDevice(), mockDevice());
         IommuDomain old = mockDomain();
         IommuDomain target = mockDomain();
-        IommuGroup group = new IommuGroup(7, devices, false);
+        IommuGroup group = new IommuGroup(7, devices, false, Map.of());
         when(driver.allocate(DomainType.DMA, devices.get(0))).thenReturn(old);
         group.start(DefaultDomainPolicy.DMA);
         when(target.attach(devices.get(1))).thenReturn(AttachResult.incompatible("no"));
@@ -459,7 +460,7 @@ class IommuGroupTest {
         List<IommuDevice> devices = List.of(mockDevice(), mockDevice());
         IommuDomain old = mockDomain();
         IommuDomain target = mockDomain();
-        IommuGroup group = new IommuGroup(7, devices, false);
+        IommuGroup group = new IommuGroup(7, devices, false, Map.of());
         when(driver.allocate(DomainType.DMA, devices.get(0))).thenReturn(old);
         group.start(DefaultDomainPolicy.DMA);
         when(target.attach(devices.get(1))).thenReturn(AttachResult.incompatible("no"));

@@ -291,7 +291,7 @@ class IommufdObjectsFailureTest {
                 prepared(bench -> bench.file.attachPasid(PASID, bench.other), bench -> bench.file.detachPasid(PASID)));
         all.put("detach a PASID that waits", prepared(Bench::waits, bench -> bench.file.detachPasid(PASID)));
         all.put("close a queue that is waited for", prepared(Bench::waits, bench -> bench.queue.close()));
-        all.put("answer", prepared(Bench::waits, bench -> bench.queue.write(0, 1)));
+        all.put("answer", prepared(Bench::waits, bench -> bench.queue.write(1, 1)));
         all.put("unbind while a PASID waits", prepared(Bench::waits, bench -> bench.file.close()));
         all.put(
                 "unmap what an emulated device has pinned",

@@ -3,6 +3,7 @@ package org.iommu4j.vfio.iommufd;
 
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
@@ -12,6 +13,8 @@ import org.iommu4j.PageResponse;
 import org.iommu4j.capability.PageRequests;
 import org.iommu4j.core.IommuGroup;
 import org.iommu4j.device.DeviceId;
+import org.iommu4j.pci.PciFunction;
+import org.iommu4j.pci.PriCapability;
 import org.iommu4j.vfio.support.Failures;
 import org.jspecify.annotations.Nullable;
 
@@ -25,14 +28,20 @@ public final class BoundDevice extends IommufdObject {
     private final IommufdContext context;
     private final DeviceGroup group;
     private final IommuDevice device;
+    private final Optional<PciFunction> physicalFunction;
     private final Runnable faultSource = this::collectFaults;
     private @Nullable VirtualDevice virtualDevice;
     private boolean bound = true;
 
-    private BoundDevice(IommufdContext context, DeviceGroup group, IommuDevice device) {
+    private BoundDevice(
+            IommufdContext context,
+            DeviceGroup group,
+            IommuDevice device,
+            Optional<PciFunction> physicalFunction) {
         this.context = context;
         this.group = group;
         this.device = device;
+        this.physicalFunction = physicalFunction;
         // The driver's own use.
         users = 1;
     }
@@ -56,7 +65,8 @@ public final class BoundDevice extends IommufdObject {
         synchronized (context.table) {
             group.deviceClaimDmaOwner(device, context);
             context.hold();
-            return context.table.add(new BoundDevice(context, context.group(group), device));
+            return context.table.add(
+                    new BoundDevice(context, context.group(group), device, group.physicalFunction(device)));
         }
     }
 
@@ -73,7 +83,7 @@ public final class BoundDevice extends IommufdObject {
         synchronized (context.table) {
             NoIommu.Device device = new NoIommu.Device(id, context.noIommu);
             context.hold();
-            return context.table.add(new BoundDevice(context, new DeviceGroup(device), device));
+            return context.table.add(new BoundDevice(context, new DeviceGroup(device), device, Optional.empty()));
         }
     }
 
@@ -120,8 +130,8 @@ public final class BoundDevice extends IommufdObject {
      *
      * @param pageTableId a HWPT, or an IOAS: then the first automatic HWPT that fits is used, or a new one is made
      * @return the HWPT
-     * @throws IommuException ENOENT (no such object), EINVAL (an object of another kind, the group is elsewhere, or the
-     *     device does not fit), EADDRINUSE (the IOAS has mappings that the device or its domain can't have), EBUSY, and
+     * @throws IommuException ENOENT (no such object), EINVAL (an object of another kind, the group is elsewhere, a virtual
+     *     function and a HWPT with a fault queue, or the device does not fit), EADDRINUSE (the IOAS has mappings that the device or its domain can't have), EBUSY, and
      *     as {@link IommuGroup#attach}, {@link Ioas#addDomain} and {@link org.iommu4j.Iommu#allocate}. The device is
      *     where it was; but a release may leave it blocked ({@link IommuGroup#replace})
      */
@@ -206,18 +216,11 @@ public final class BoundDevice extends IommufdObject {
             throw new IommuException(Errno.EINVAL, group.group() + " is attached to " + group.hwpt(pasid));
         }
         checkEnforcement(hwpt);
-        startFaults(hwpt);
-        try {
-            if (old == null) {
-                group.attach(device, pasid, hwpt);
-            } else {
-                group.replace(pasid, hwpt);
-            }
-        } catch (RuntimeException failure) {
-            Failures.run(failure, () -> stopFaults(hwpt));
-            throw failure;
-        }
-        if (old != null) {
+        DeviceGroup.Faults faults = new DeviceGroup.Faults(() -> startFaults(hwpt), () -> stopFaults(hwpt));
+        if (old == null) {
+            group.attach(device, pasid, hwpt, faults);
+        } else {
+            group.replace(pasid, hwpt, faults);
             endFaults(pasid, old, context.rules.answersWhatWaits() || hwpt.fault() == old.fault());
             RuntimeException failure = collect(old, null);
             if (failure != null) {
@@ -328,10 +331,20 @@ public final class BoundDevice extends IommufdObject {
 
     // ---- page requests ---------------------------------------------------------------------------------------------
 
+    /**
+     * Has the device ask for pages, if the HWPT has a queue. Virtual functions share what answers them, and so a refused
+     * page of one would stop the others. Source: {@code iommufd_fault_iopf_enable}, {@code
+     * iommufd_hwpt_compatible_device}.
+     */
     private void startFaults(Hwpt hwpt) {
         FaultQueue queue = hwpt.fault();
         if (queue == null) {
             return;
+        }
+        if (physicalFunction.isPresent()
+                && (context.rules.refusesAllVirtualFunctions()
+                        || PriCapability.of(physicalFunction.get().config()).isPresent())) {
+            throw new IommuException(Errno.EINVAL, device.id() + " is a virtual function, which gets no fault queue");
         }
         PageRequests requests = device.pageRequests()
                 .orElseThrow(() -> new IommuException(Errno.ENODEV, device.id() + " asks for no pages"));

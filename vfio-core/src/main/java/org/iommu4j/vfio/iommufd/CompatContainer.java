@@ -290,9 +290,11 @@ public final class CompatContainer {
         if ((flags & ~(MAP_READ | MAP_WRITE)) != 0) {
             throw new IommuException(Errno.EINVAL, "flags 0x" + Integer.toHexString(flags));
         }
-        Ioas ioas = ioas();
         int prot = ((flags & MAP_READ) != 0 ? Prot.READ : 0) | ((flags & MAP_WRITE) != 0 ? Prot.WRITE : 0);
-        ioas.mapAt(iova, List.of(memoryOf(context, user, virtualAddress, size, prot)), prot);
+        context.using(this::ioas, ioas -> {
+            ioas.mapAt(iova, List.of(memoryOf(context, user, virtualAddress, size, prot)), prot);
+            return ioas;
+        });
     }
 
     /**
@@ -326,7 +328,7 @@ public final class CompatContainer {
      * @param argsz bytes of the argument
      * @return the bytes; a refusal is a part of it, since Linux writes the bytes with some of them: EINVAL (the
      *     argument is too small; an unknown flag; with {@link #UNMAP_ALL} an address or a size), ENODEV, EINVAL (size
-     *     0, a cut that is misaligned), EOVERFLOW (wraps around), ENOENT (a mapping would be cut; up to 6.17 nothing is
+     *     0, a cut that is misaligned), EOVERFLOW (wraps around), EBUSY (another call maps or unmaps there), ENOENT (a mapping would be cut; up to 6.17 nothing is
      *     mapped in the range)
      */
     public Unmapped unmap(int argsz, long iova, long size, int flags) {
@@ -337,25 +339,27 @@ public final class CompatContainer {
             if ((flags & ~UNMAP_ALL) != 0) {
                 throw new IommuException(Errno.EINVAL, "flags 0x" + Integer.toHexString(flags));
             }
-            Ioas ioas = ioas();
-            if ((flags & UNMAP_ALL) != 0) {
-                if (iova != 0 || size != 0) {
-                    throw new IommuException(Errno.EINVAL, "unmap all with an address or a size");
-                }
-                result = ioas.unmapAll();
-            } else {
-                if (!ioas.largePages()) {
-                    ioas.cutAfter(iova + size - 1);
-                    if (iova != 0) {
-                        ioas.cutAfter(iova - 1);
-                    }
-                }
-                result = unmapRange(ioas, iova, size);
-            }
+            result = context.using(this::ioas, ioas -> unmap(ioas, iova, size, flags));
         } catch (IommuException refusal) {
             return new Unmapped(-1, refusal);
         }
         return new Unmapped(result.bytes(), result.failure());
+    }
+
+    private Ioas.Unmapped unmap(Ioas ioas, long iova, long size, int flags) {
+        if ((flags & UNMAP_ALL) != 0) {
+            if (iova != 0 || size != 0) {
+                throw new IommuException(Errno.EINVAL, "unmap all with an address or a size");
+            }
+            return ioas.unmapAll();
+        }
+        if (!ioas.largePages()) {
+            ioas.cutAfter(iova + size - 1);
+            if (iova != 0) {
+                ioas.cutAfter(iova - 1);
+            }
+        }
+        return unmapRange(ioas, iova, size);
     }
 
     private Ioas.Unmapped unmapRange(Ioas ioas, long iova, long size) {

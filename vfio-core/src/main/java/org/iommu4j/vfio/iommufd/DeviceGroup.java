@@ -69,13 +69,16 @@ final class DeviceGroup {
         return pasids;
     }
 
+    /** How a device begins to ask for pages of a HWPT, and ends when it is not moved there after all. */
+    record Faults(Runnable start, Runnable stop) {}
+
     /**
      * Attaches a device; the group is moved if no other device of it is attached.
      *
      * @throws IommuException EINVAL (the group is in another HWPT, or a device does not fit), and as {@link
      *     DmaGroup#attach}
      */
-    void attach(IommuDevice device, int pasid, Hwpt hwpt) {
+    void attach(IommuDevice device, int pasid, Hwpt hwpt, Faults faults) {
         Attachment attachment = attachments.get(pasid);
         if (attachment != null && attachment.hwpt != hwpt) {
             throw new IommuException(Errno.EINVAL, group + " is attached to " + attachment.hwpt + ", not to " + hwpt);
@@ -83,18 +86,20 @@ final class DeviceGroup {
         if (pasid == NO_PASID) {
             reserve(hwpt.ioas(), device);
         }
-        if (attachment == null) {
-            try {
+        try {
+            if (attachment == null) {
                 checkPasids(pasid, hwpt);
-                moveTo(pasid, hwpt.domain());
-            } catch (RuntimeException failure) {
-                if (pasid == NO_PASID) {
-                    hwpt.ioas().unreserve(device);
-                }
-                throw failure;
+                move(faults, () -> moveTo(pasid, hwpt.domain()));
+                attachment = new Attachment(hwpt);
+                attachments.put(pasid, attachment);
+            } else {
+                faults.start().run();
             }
-            attachment = new Attachment(hwpt);
-            attachments.put(pasid, attachment);
+        } catch (RuntimeException failure) {
+            if (pasid == NO_PASID) {
+                hwpt.ioas().unreserve(device);
+            }
+            throw failure;
         }
         attachment.devices.add(device);
         hwpt.users++;
@@ -106,7 +111,7 @@ final class DeviceGroup {
      * @return the HWPT that it left
      * @throws IommuException EINVAL (a device does not fit), EADDRINUSE, and as {@link DmaGroup#replace}
      */
-    Hwpt replace(int pasid, Hwpt hwpt) {
+    Hwpt replace(int pasid, Hwpt hwpt, Faults faults) {
         Attachment attachment = attachments.get(pasid);
         if (attachment == null) {
             throw new IllegalStateException(group + " is not attached");
@@ -121,7 +126,7 @@ final class DeviceGroup {
                 reserve(to, attachment.devices.get(reserved));
             }
             checkPasids(pasid, hwpt);
-            replaceBy(pasid, old.domain(), hwpt.domain());
+            move(faults, () -> replaceBy(pasid, old.domain(), hwpt.domain()));
         } catch (RuntimeException failure) {
             for (int i = 0; i < reserved; i++) {
                 to.unreserve(attachment.devices.get(i));
@@ -177,6 +182,16 @@ final class DeviceGroup {
         Hwpt ordinary = hwpt(NO_PASID);
         if (!hwpt.pasidCompatible || (ordinary != null && !ordinary.pasidCompatible)) {
             throw new IommuException(Errno.EINVAL, hwpt + " or " + ordinary + " was not made for PASIDs");
+        }
+    }
+
+    private static void move(Faults faults, Runnable move) {
+        faults.start().run();
+        try {
+            move.run();
+        } catch (RuntimeException failure) {
+            Failures.run(failure, faults.stop());
+            throw failure;
         }
     }
 

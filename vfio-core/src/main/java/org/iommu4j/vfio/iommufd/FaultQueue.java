@@ -2,9 +2,10 @@
 package org.iommu4j.vfio.iommufd;
 
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.function.Predicate;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
@@ -22,6 +23,12 @@ import org.iommu4j.vfio.support.Failures;
  * iommufd_fault}.
  */
 public final class FaultQueue extends IommufdObject implements AutoCloseable {
+    /** How many bytes a page takes in the buffer of a reader. Source: {@code struct iommu_hwpt_pgfault}. */
+    public static final int RECORD_SIZE = 40;
+
+    /** Room for all that can ever wait. */
+    private static final long ANY_SIZE = (long) Integer.MAX_VALUE * RECORD_SIZE;
+
     /**
      * A group without an answer.
      *
@@ -34,11 +41,12 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
     }
 
     private final ObjectTable table;
+    private final boolean refusesShortReads;
     private final Runnable release;
     private final List<Runnable> sources = new ArrayList<>();
     private final List<Waiting> unread = new ArrayList<>();
-    private final Map<Integer, Waiting> read = new LinkedHashMap<>();
-    private int nextCookie;
+    private final Map<Integer, Waiting> read = new TreeMap<>();
+    private final BitSet cookies = new BitSet();
     private boolean closed;
 
     /**
@@ -46,8 +54,9 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
      *
      * @param release lets go of the iommufd, which is held
      */
-    FaultQueue(ObjectTable table, Runnable release) {
+    FaultQueue(ObjectTable table, IommufdRules rules, Runnable release) {
         this.table = table;
+        this.refusesShortReads = rules.refusesShortReads();
         this.release = release;
         users = 1;
     }
@@ -62,37 +71,86 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
         return "fault queue";
     }
 
-    /**
-     * Takes out the groups that came since the last call, each page a record, oldest group first.
-     *
-     * @throws IommuException EBADF (closed); ETIMEDOUT or EIO as {@link PageRequests#take}
-     */
+    /** Takes out all groups that came since the last call, each page a record, oldest group first. */
     public List<PageFault> read() {
+        return read(ANY_SIZE, ANY_SIZE);
+    }
+
+    /**
+     * Takes out groups that came since the last call, each page a record, oldest group first, as many as the reader has
+     * room for. A group's cookie is the lowest that is free, from 1.
+     *
+     * <p>Since 7.2 and in three stable series, the reader gets whole groups. Before, where a group does not fit into what
+     * can be written, its first records may be handed out while it stays; their cookie answers nothing. Where it would
+     * fit a second time, Linux tries forever then; here it is as since. Source: {@code iommufd_fault_fops_read}.
+     *
+     * @param count bytes of the reader's buffer, not negative
+     * @param writable how many of them can be written, from the first on
+     * @return the records in the buffer
+     * @throws IommuException EBADF (closed); ESPIPE (the bytes are no whole number of records); ETIMEDOUT or EIO as
+     *     {@link PageRequests#take}; EINVAL (no room for the first group; before, no records), EFAULT (the first group
+     *     can't be written)
+     */
+    public List<PageFault> read(long count, long writable) {
         List<Runnable> asked;
         synchronized (this) {
             checkOpen();
             asked = List.copyOf(sources);
         }
-        asked.forEach(Runnable::run);
-        List<PageFault> faults = new ArrayList<>();
-        synchronized (this) {
-            for (Waiting waiting : unread) {
-                int cookie = nextCookie++;
-                read.put(cookie, waiting);
-                List<PageRequest> pages = waiting.group().pages();
-                for (int i = 0; i < pages.size(); i++) {
-                    faults.add(new PageFault(
-                            waiting.deviceId(),
-                            waiting.group().pasid(),
-                            waiting.group().index(),
-                            pages.get(i),
-                            i == pages.size() - 1,
-                            cookie));
-                }
-            }
-            unread.clear();
+        if (count % RECORD_SIZE != 0) {
+            throw new IommuException(
+                    Errno.ESPIPE, "reading " + count + " bytes, expected a multiple of " + RECORD_SIZE);
         }
+        asked.forEach(Runnable::run);
+        synchronized (this) {
+            return takeOut(count / RECORD_SIZE, Math.min(count, writable) / RECORD_SIZE);
+        }
+    }
+
+    /** Takes out groups for a reader with room for so many records, so many of which can be written. */
+    private List<PageFault> takeOut(long room, long writable) {
+        List<PageFault> faults = new ArrayList<>();
+        int taken = 0;
+        for (Waiting waiting : unread) {
+            int pages = waiting.group().pages().size();
+            if (pages > room - faults.size()) {
+                if (taken == 0 && refusesShortReads) {
+                    throw new IommuException(Errno.EINVAL, "no room for the " + pages + " pages of the first group");
+                }
+                break;
+            }
+            int cookie = cookies.nextClearBit(1);
+            long written = Math.max(0, writable - faults.size());
+            if (written < pages) {
+                if (!refusesShortReads && written > 0 && pages > room - faults.size() - written) {
+                    faults.addAll(records(waiting, cookie).subList(0, (int) written));
+                } else if (taken == 0) {
+                    throw new IommuException(Errno.EFAULT, "the first group can't be written to the reader's buffer");
+                }
+                break;
+            }
+            faults.addAll(records(waiting, cookie));
+            cookies.set(cookie);
+            read.put(cookie, waiting);
+            taken++;
+        }
+        unread.subList(0, taken).clear();
         return faults;
+    }
+
+    private static List<PageFault> records(Waiting waiting, int cookie) {
+        List<PageFault> records = new ArrayList<>();
+        List<PageRequest> pages = waiting.group().pages();
+        for (int i = 0; i < pages.size(); i++) {
+            records.add(new PageFault(
+                    waiting.deviceId(),
+                    waiting.group().pasid(),
+                    waiting.group().index(),
+                    pages.get(i),
+                    i == pages.size() - 1,
+                    cookie));
+        }
+        return records;
     }
 
     /**
@@ -110,6 +168,9 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
                 throw new IommuException(Errno.EINVAL, "response " + code + ", expected 0 or 1");
             }
             answered = read.remove(cookie);
+            if (answered != null) {
+                cookies.clear(cookie);
+            }
         }
         if (answered == null) {
             throw new IommuException(Errno.EINVAL, "no group waits under the cookie " + cookie);
@@ -187,7 +248,13 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
         List<Waiting> leaving = new ArrayList<>();
         synchronized (this) {
             unread.removeIf(waiting -> leaves.test(waiting) && leaving.add(waiting));
-            read.values().removeIf(waiting -> leaves.test(waiting) && leaving.add(waiting));
+            read.entrySet().removeIf(each -> {
+                boolean left = leaves.test(each.getValue()) && leaving.add(each.getValue());
+                if (left) {
+                    cookies.clear(each.getKey());
+                }
+                return left;
+            });
         }
         RuntimeException failure = null;
         for (Waiting waiting : leaving) {

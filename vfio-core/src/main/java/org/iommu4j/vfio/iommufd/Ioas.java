@@ -3,6 +3,7 @@ package org.iommu4j.vfio.iommufd;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
@@ -16,8 +17,12 @@ import org.jspecify.annotations.Nullable;
 /**
  * An I/O address space: areas that map a process's memory, and the domains that all of them are mapped in.
  *
- * <p>While it has no domain and no access, nothing is pinned and nothing is looked at. Its monitor guards it. Source:
- * {@code struct iommufd_ioas}, {@code struct io_pagetable}, {@code io_pagetable.c}.
+ * <p>While it has no domain and no access, nothing is pinned and nothing is looked at.
+ *
+ * <p>Its monitor guards it. An area is filled and emptied outside of the monitor, since to pin pages may take long; until
+ * then the area keeps its addresses and has no memory ({@link IoasArea#building}). Meanwhile no domain comes or goes:
+ * whoever fills holds the lock of the domains to read, and takes it before the monitor. Source: {@code struct
+ * iommufd_ioas}, {@code struct io_pagetable} with {@code iova_rwsem} and {@code domains_rwsem}, {@code io_pagetable.c}.
  */
 final class Ioas extends IommufdObject {
     private static final long PAGE_SIZE = AreaPages.PAGE_SIZE;
@@ -25,7 +30,7 @@ final class Ioas extends IommufdObject {
     /** The largest page that addresses which Linux chooses are aligned to: a huge page of x86. */
     private static final long HUGE_PAGE = 2L << 20;
 
-    /** How often accesses are asked to let go of an area. */
+    /** How often accesses are asked again to let go of an area. */
     private static final int TRIES = 100;
 
     /** Memory to be mapped, a part of a list. */
@@ -46,9 +51,9 @@ final class Ioas extends IommufdObject {
     private final AreaTree areas = new AreaTree();
     private final IovaSet reserved = new IovaSet();
     private IovaSet allowed = new IovaSet();
+    private final ReentrantReadWriteLock domainsLock = new ReentrantReadWriteLock();
     private final List<IommuDomain> domains = new ArrayList<>();
     private final List<Unmapper> accesses = new ArrayList<>();
-    private final AreaMapper mapper = new AreaMapper();
     private long alignment = 1;
     private boolean largePages = true;
     private boolean destroyed;
@@ -59,13 +64,28 @@ final class Ioas extends IommufdObject {
         return "IOAS";
     }
 
+    /** Unmaps everything; nobody uses it any more, so that no area is under construction. */
     @Override
-    synchronized void destroy() {
-        checkThere();
+    void destroy() {
         Unmapped all = unmapRange(0, -1L);
-        destroyed = true;
+        synchronized (this) {
+            destroyed = true;
+        }
         if (all.failure() != null) {
             throw all.failure();
+        }
+    }
+
+    /** Changes what the domains, or the alignment, depend on while no area is under construction. */
+    private void whileNothingIsFilled(Runnable change) {
+        domainsLock.writeLock().lock();
+        try {
+            synchronized (this) {
+                checkThere();
+                change.run();
+            }
+        } finally {
+            domainsLock.writeLock().unlock();
         }
     }
 
@@ -149,10 +169,11 @@ final class Ioas extends IommufdObject {
         return largePages;
     }
 
-    synchronized void enableLargePages() {
-        checkThere();
-        largePages = true;
-        alignment = neededAlignment();
+    void enableLargePages() {
+        whileNothingIsFilled(() -> {
+            largePages = true;
+            alignment = neededAlignment();
+        });
     }
 
     /**
@@ -160,8 +181,11 @@ final class Ioas extends IommufdObject {
      *
      * @throws IommuException EINVAL (there are domains and areas), EADDRINUSE (an area is misaligned)
      */
-    synchronized void disableLargePages() {
-        checkThere();
+    void disableLargePages() {
+        whileNothingIsFilled(this::mapByPages);
+    }
+
+    private void mapByPages() {
         if (!largePages) {
             return;
         }
@@ -210,9 +234,17 @@ final class Ioas extends IommufdObject {
      * @throws IommuException EINVAL, EOVERFLOW, EEXIST, EPERM, EFAULT, ENOMEM and as {@link
      *     org.iommu4j.core.IommuMapper#map}
      */
-    synchronized void mapAt(long iova, List<Piece> pieces, int prot) {
-        checkThere();
-        long length = checkedLength(pieces);
+    void mapAt(long iova, List<Piece> pieces, int prot) {
+        List<IoasArea> added;
+        synchronized (this) {
+            checkThere();
+            checkFree(iova, checkedLength(pieces));
+            added = insert(iova, pieces, prot);
+        }
+        fill(added);
+    }
+
+    private void checkFree(long iova, long length) {
         if ((iova & (alignment - 1)) != 0) {
             throw refused(Errno.EINVAL, iova, length, "expected alignment to " + Hex.of(alignment));
         }
@@ -225,7 +257,6 @@ final class Ioas extends IommufdObject {
         if (areas.overlapping(iova, iova + (length - 1)) != null) {
             throw refused(Errno.EEXIST, iova, length, "it is mapped in part");
         }
-        insert(iova, pieces, prot);
     }
 
     /**
@@ -234,12 +265,17 @@ final class Ioas extends IommufdObject {
      * @return the address
      * @throws IommuException ENOSPC (no room), and as {@link #mapAt}
      */
-    synchronized long mapAnywhere(List<Piece> pieces, int prot) {
-        checkThere();
-        long length = checkedLength(pieces);
-        Piece first = pieces.get(0);
-        long iova = room(first.pages().virtualAddress(first.offset()), length);
-        insert(iova, pieces, prot);
+    long mapAnywhere(List<Piece> pieces, int prot) {
+        long iova;
+        List<IoasArea> added;
+        synchronized (this) {
+            checkThere();
+            long length = checkedLength(pieces);
+            Piece first = pieces.get(0);
+            iova = room(first.pages().virtualAddress(first.offset()), length);
+            added = insert(iova, pieces, prot);
+        }
+        fill(added);
         return iova;
     }
 
@@ -257,7 +293,7 @@ final class Ioas extends IommufdObject {
 
     /** Keeps the alignment that the memory has, so that large pages fit. Source: {@code iopt_alloc_iova}. */
     private long room(long virtualAddress, long length) {
-        if (length < 0) {
+        if (Long.compareUnsigned(length, Long.MAX_VALUE) >= 0) {
             throw new IommuException(Errno.EOVERFLOW, "no room for " + Hex.of(length) + " bytes");
         }
         long align = Long.highestOneBit(length);
@@ -288,7 +324,8 @@ final class Ioas extends IommufdObject {
         throw new IommuException(Errno.ENOSPC, "no room for " + Hex.of(length) + " bytes");
     }
 
-    private void insert(long iova, List<Piece> pieces, int prot) {
+    /** Takes the addresses: adds areas under construction, or none. Source: {@code iopt_alloc_area_pages}. */
+    private List<IoasArea> insert(long iova, List<Piece> pieces, int prot) {
         List<IoasArea> added = new ArrayList<>(pieces.size());
         long next = iova;
         for (Piece piece : pieces) {
@@ -301,21 +338,37 @@ final class Ioas extends IommufdObject {
             added.add(new IoasArea(next, piece.length(), piece.pages(), piece.offset(), prot));
             next += piece.length();
         }
-        int filled = 0;
-        try {
-            for (; filled < added.size(); filled++) {
-                fill(added.get(filled));
-            }
-        } catch (RuntimeException failure) {
-            for (int i = 0; i < filled; i++) {
-                RuntimeException second = unfill(added.get(i));
-                if (second != null) {
-                    failure.addSuppressed(second);
-                }
-            }
-            throw failure;
-        }
         added.forEach(areas::insert);
+        return added;
+    }
+
+    /** Fills new areas, or removes them all. Source: {@code iopt_fill_domains_pages}. */
+    private void fill(List<IoasArea> added) {
+        domainsLock.readLock().lock();
+        try {
+            int filled = 0;
+            try {
+                for (; filled < added.size(); filled++) {
+                    fill(added.get(filled));
+                }
+            } catch (RuntimeException failure) {
+                for (int i = 0; i < filled; i++) {
+                    RuntimeException second = unfill(added.get(i));
+                    if (second != null) {
+                        failure.addSuppressed(second);
+                    }
+                }
+                synchronized (this) {
+                    added.forEach(areas::remove);
+                }
+                throw failure;
+            }
+            synchronized (this) {
+                added.forEach(area -> area.building = false);
+            }
+        } finally {
+            domainsLock.readLock().unlock();
+        }
     }
 
     /** Pins an area's pages and maps them in all domains, all or nothing; does nothing without a domain. */
@@ -327,12 +380,12 @@ final class Ioas extends IommufdObject {
         int done = 0;
         try {
             for (; done < domains.size(); done++) {
-                mapper.map(domains.get(done), area, largePages);
+                AreaMapper.map(domains.get(done), area, largePages);
             }
         } catch (RuntimeException failure) {
             boolean lost = isLost(failure);
             for (int i = 0; i < done; i++) {
-                RuntimeException second = mapper.unmap(domains.get(i), area);
+                RuntimeException second = AreaMapper.unmap(domains.get(i), area);
                 if (second != null) {
                     failure.addSuppressed(second);
                     lost = true;
@@ -350,7 +403,7 @@ final class Ioas extends IommufdObject {
         }
         RuntimeException failure = null;
         for (IommuDomain domain : domains) {
-            RuntimeException lost = mapper.unmap(domain, area);
+            RuntimeException lost = AreaMapper.unmap(domain, area);
             failure = lost == null ? failure : Failures.joined(failure, lost);
         }
         release(area, failure != null);
@@ -360,7 +413,9 @@ final class Ioas extends IommufdObject {
     /** Unpins an area's pages, unless a device may still use them. */
     private void release(IoasArea area, boolean lost) {
         if (lost) {
-            quarantined += area.pages.isMemory() ? (area.length() + PAGE_SIZE - 1) / PAGE_SIZE : 0;
+            synchronized (this) {
+                quarantined += area.pages.isMemory() ? (area.length() + PAGE_SIZE - 1) / PAGE_SIZE : 0;
+            }
         } else {
             area.pages.unpin(area.offset, area.length(), (area.prot & Prot.WRITE) != 0);
         }
@@ -382,9 +437,9 @@ final class Ioas extends IommufdObject {
     }
 
     /**
-     * Returns the memory that a range maps, in order.
+     * Returns the memory that a range maps, in order. Source: {@code iopt_get_pages}.
      *
-     * @throws IommuException ENOENT when a byte of it is not mapped
+     * @throws IommuException ENOENT when a byte of it is not mapped, or under construction
      */
     synchronized List<Piece> pieces(long iova, long length) {
         checkThere();
@@ -393,7 +448,7 @@ final class Ioas extends IommufdObject {
         long next = iova;
         while (true) {
             IoasArea area = areas.overlapping(next, next);
-            if (area == null || area.preventAccess) {
+            if (area == null || area.building) {
                 throw new IommuException(Errno.ENOENT, "nothing is mapped at IOVA " + Hex.of(next));
             }
             long end = Long.compareUnsigned(area.last, last) < 0 ? area.last : last;
@@ -427,50 +482,80 @@ final class Ioas extends IommufdObject {
         return unmapRange(iova, iova + (length - 1));
     }
 
+    /** Source: {@code iopt_unmap_iova_range}. */
     private Unmapped unmapRange(long first, long last) {
+        long from = first;
         long bytes = 0;
         int tries = 0;
         RuntimeException failure = null;
         while (true) {
-            long busyIova;
-            long busyLength;
-            List<Unmapper> holders;
-            synchronized (this) {
-                checkThere();
-                IoasArea area = areas.overlapping(first, last);
-                if (area == null) {
-                    return new Unmapped(bytes, failure);
-                }
-                if (Long.compareUnsigned(area.iova, first) < 0 || Long.compareUnsigned(area.last, last) > 0) {
-                    return new Unmapped(
-                            bytes,
-                            refused(Errno.ENOENT, area.iova, area.length(), "the area can't be unmapped in part"));
-                }
-                if (area.accesses == 0) {
-                    areas.remove(area);
+            IoasArea held = null;
+            List<Unmapper> holders = List.of();
+            domainsLock.readLock().lock();
+            try {
+                while (held == null) {
+                    IoasArea area;
+                    synchronized (this) {
+                        checkThere();
+                        area = areas.overlapping(from, last);
+                        if (area == null) {
+                            return new Unmapped(bytes, failure);
+                        }
+                        IommuException refusal = refusalToUnmap(area, from, last);
+                        if (refusal != null) {
+                            return stopped(bytes, failure, refusal);
+                        }
+                        tries = area.iova == from ? tries : 0;
+                        if (area.accesses > 0) {
+                            area.preventAccess = true;
+                            held = area;
+                            holders = List.copyOf(accesses);
+                            continue;
+                        }
+                        area.building = true;
+                    }
                     RuntimeException lost = unfill(area);
+                    synchronized (this) {
+                        areas.remove(area);
+                    }
                     failure = lost == null ? failure : Failures.joined(failure, lost);
                     bytes += area.length();
-                    continue;
                 }
-                area.preventAccess = true;
-                busyIova = area.iova;
-                busyLength = area.length();
-                holders = List.copyOf(accesses);
+            } finally {
+                domainsLock.readLock().unlock();
+            }
+            from = held.iova;
+            for (Unmapper holder : holders) {
+                holder.unmap(from, held.length());
             }
             if (++tries > TRIES) {
-                return new Unmapped(bytes, refused(Errno.EDEADLK, busyIova, busyLength, "an access does not let go"));
-            }
-            for (Unmapper holder : holders) {
-                holder.unmap(busyIova, busyLength);
+                return stopped(
+                        bytes, failure, refused(Errno.EDEADLK, from, held.length(), "an access does not let go"));
             }
         }
+    }
+
+    private static @Nullable IommuException refusalToUnmap(IoasArea area, long first, long last) {
+        if (area.building) {
+            return refused(Errno.EBUSY, area.iova, area.length(), "it is being mapped or unmapped");
+        }
+        if (Long.compareUnsigned(area.iova, first) < 0 || Long.compareUnsigned(area.last, last) > 0) {
+            return refused(Errno.ENOENT, area.iova, area.length(), "the area can't be unmapped in part");
+        }
+        return null;
+    }
+
+    private static Unmapped stopped(long bytes, @Nullable RuntimeException earlier, IommuException refusal) {
+        if (earlier != null) {
+            refusal.addSuppressed(earlier);
+        }
+        return new Unmapped(bytes, refusal);
     }
 
     /**
      * Cuts an area in two, behind an address; nothing happens where there is none, or where it begins or ends.
      *
-     * @throws IommuException EBUSY (being unmapped), EOPNOTSUPP (no RAM), EINVAL (misaligned, pinned by an access, or
+     * @throws IommuException EBUSY (being mapped or unmapped), EOPNOTSUPP (no RAM), EINVAL (misaligned, pinned by an access, or
      *     mapped with large pages)
      */
     synchronized void cutAfter(long iova) {
@@ -479,8 +564,8 @@ final class Ioas extends IommufdObject {
         if (area == null || area.iova == iova || area.last == iova) {
             return;
         }
-        if (area.preventAccess) {
-            throw refused(Errno.EBUSY, area.iova, area.length(), "the area is being unmapped");
+        if (area.building || area.preventAccess) {
+            throw refused(Errno.EBUSY, area.iova, area.length(), "it is being mapped or unmapped");
         }
         if (!area.pages.isMemory()) {
             throw refused(Errno.EOPNOTSUPP, area.iova, area.length(), "an area of a dma-buf can't be cut");
@@ -493,6 +578,8 @@ final class Ioas extends IommufdObject {
         }
         IoasArea lower = new IoasArea(area.iova, start - area.iova, area.pages, area.offset, area.prot);
         IoasArea upper = new IoasArea(start, area.last - start + 1, area.pages, area.offsetOf(start), area.prot);
+        lower.building = false;
+        upper.building = false;
         areas.remove(area);
         areas.insert(lower);
         areas.insert(upper);
@@ -506,8 +593,11 @@ final class Ioas extends IommufdObject {
      * @throws IommuException EINVAL (its pages are too large), EADDRINUSE (an area does not fit it), and as {@link
      *     #mapAt}; the domain is empty
      */
-    synchronized void addDomain(IommuDomain domain) {
-        checkThere();
+    void addDomain(IommuDomain domain) {
+        whileNothingIsFilled(() -> add(domain));
+    }
+
+    private void add(IommuDomain domain) {
         long needed = Math.max(Long.lowestOneBit(domain.pageSizes()), alignment);
         if (needed > PAGE_SIZE) {
             throw new IommuException(Errno.EINVAL, "the domain's smallest page has " + Hex.of(needed) + " bytes");
@@ -538,11 +628,14 @@ final class Ioas extends IommufdObject {
         IoasArea area = areas.first();
         try {
             for (; area != null; area = areas.after(area)) {
+                if (area.building) {
+                    continue; // Whoever fills it waits for the lock, and finds the domain then.
+                }
                 if (pins) {
                     area.pages.pin(area.offset, area.length());
                 }
                 try {
-                    mapper.map(domain, area, largePages);
+                    AreaMapper.map(domain, area, largePages);
                 } catch (RuntimeException failure) {
                     if (pins) {
                         release(area, isLost(failure));
@@ -552,7 +645,10 @@ final class Ioas extends IommufdObject {
             }
         } catch (RuntimeException failure) {
             for (IoasArea done = areas.first(); done != area && done != null; done = areas.after(done)) {
-                RuntimeException lost = mapper.unmap(domain, done);
+                if (done.building) {
+                    continue;
+                }
+                RuntimeException lost = AreaMapper.unmap(domain, done);
                 if (lost != null) {
                     failure.addSuppressed(lost);
                 }
@@ -569,12 +665,24 @@ final class Ioas extends IommufdObject {
      *
      * @throws RuntimeException the first failure: the domain is empty, and pages that a device may use stay pinned
      */
-    synchronized void removeDomain(IommuDomain domain) {
-        domains.remove(domain);
+    void removeDomain(IommuDomain domain) {
+        whileNothingIsFilled(() -> remove(domain));
+    }
+
+    private void remove(IommuDomain domain) {
+        // Linux closes the gap with the last one.
+        int place = domains.indexOf(domain);
+        IommuDomain newest = domains.remove(domains.size() - 1);
+        if (place < domains.size()) {
+            domains.set(place, newest);
+        }
         boolean unpins = domains.isEmpty();
         RuntimeException failure = null;
         for (IoasArea area = areas.first(); area != null; area = areas.after(area)) {
-            RuntimeException lost = mapper.unmap(domain, area);
+            if (area.building) {
+                continue;
+            }
+            RuntimeException lost = AreaMapper.unmap(domain, area);
             failure = lost == null ? failure : Failures.joined(failure, lost);
             if (unpins) {
                 release(area, lost != null);
@@ -587,7 +695,7 @@ final class Ioas extends IommufdObject {
         }
     }
 
-    /** Returns the domains, oldest first. */
+    /** Returns the domains; the first one is the oldest until it goes and the newest takes its place. */
     synchronized List<IommuDomain> domains() {
         return List.copyOf(domains);
     }
@@ -599,27 +707,33 @@ final class Ioas extends IommufdObject {
      *
      * @throws IommuException EADDRINUSE when an area is not aligned as the access needs it
      */
-    synchronized void addAccess(Unmapper access) {
-        checkThere();
-        accesses.add(access);
-        try {
-            raiseAlignment(Math.max(alignment, neededAlignment()));
-        } catch (IommuException refusal) {
-            accesses.remove(access);
-            throw refusal;
-        }
+    void addAccess(Unmapper access) {
+        whileNothingIsFilled(() -> {
+            accesses.add(access);
+            try {
+                raiseAlignment(Math.max(alignment, neededAlignment()));
+            } catch (IommuException refusal) {
+                accesses.remove(access);
+                throw refusal;
+            }
+        });
     }
 
-    synchronized void removeAccess(Unmapper access) {
-        accesses.remove(access);
-        alignment = neededAlignment();
+    void removeAccess(Unmapper access) {
+        whileNothingIsFilled(() -> {
+            accesses.remove(access);
+            alignment = neededAlignment();
+        });
     }
 
     /**
      * Pins the pages of a range for an access, and returns their memory.
      *
-     * @throws IommuException ENOENT (a byte is not mapped, or is being unmapped), EPERM (not writable), EINVAL (no RAM,
-     *     or a part of a page), EFAULT, ENOMEM; nothing is pinned
+     * <p>Source: {@code iommufd_access_pin_pages}.
+     *
+     * @throws IommuException ENOENT (a byte is not mapped, or under construction), EINVAL (it is about to be unmapped, no
+     *     RAM, or a part of a page), EPERM (not writable, or to be read and not readable), EFAULT, ENOMEM; nothing is
+     *     pinned
      */
     synchronized List<Piece> pinForAccess(long iova, long length, boolean write) {
         checkThere();
@@ -629,22 +743,11 @@ final class Ioas extends IommufdObject {
         try {
             while (true) {
                 IoasArea area = areas.overlapping(next, next);
-                if (area == null || area.preventAccess) {
+                if (area == null || area.building) {
                     throw new IommuException(Errno.ENOENT, "nothing is mapped at IOVA " + Hex.of(next));
                 }
-                if (write && (area.prot & Prot.WRITE) == 0) {
-                    throw refused(Errno.EPERM, area.iova, area.length(), "the area is read only");
-                }
-                if (!area.pages.isMemory()) {
-                    throw refused(Errno.EINVAL, area.iova, area.length(), "an area of a dma-buf is no RAM");
-                }
                 long end = Long.compareUnsigned(area.last, last) < 0 ? area.last : last;
-                boolean wholePages = (area.offsetOf(next) - next) % PAGE_SIZE == 0
-                        && (next == iova || (next & (PAGE_SIZE - 1)) == 0)
-                        && (end == last || ((end + 1) & (PAGE_SIZE - 1)) == 0);
-                if (!wholePages) {
-                    throw refused(Errno.EINVAL, area.iova, area.length(), "a page of it is mapped in part");
-                }
+                checkPinned(area, next, end, iova, last, write);
                 Piece piece = new Piece(area.pages, area.offsetOf(next), end - next + 1);
                 piece.pages().pin(piece.offset(), piece.length());
                 area.accesses++;
@@ -659,6 +762,24 @@ final class Ioas extends IommufdObject {
                 unpinForAccess(iova, next - iova, false);
             }
             throw failure;
+        }
+    }
+
+    private static void checkPinned(IoasArea area, long next, long end, long first, long last, boolean write) {
+        if (area.preventAccess) {
+            throw refused(Errno.EINVAL, area.iova, area.length(), "it is about to be unmapped");
+        }
+        if (!area.pages.isMemory()) {
+            throw refused(Errno.EINVAL, area.iova, area.length(), "an area of a dma-buf is no RAM");
+        }
+        boolean wholePages = (area.offsetOf(next) - next) % PAGE_SIZE == 0
+                && (next == first || (next & (PAGE_SIZE - 1)) == 0)
+                && (end == last || ((end + 1) & (PAGE_SIZE - 1)) == 0);
+        if (!wholePages) {
+            throw refused(Errno.EINVAL, area.iova, area.length(), "a page of it is mapped in part");
+        }
+        if ((area.prot & (write ? Prot.WRITE : Prot.READ)) == 0) {
+            throw refused(Errno.EPERM, area.iova, area.length(), write ? "it is read only" : "it is write only");
         }
     }
 
@@ -683,21 +804,31 @@ final class Ioas extends IommufdObject {
 
     // ---- other -----------------------------------------------------------------------------------------------------
 
-    /** Returns the areas' memory, lowest IOVA first; once for each area. */
+    /**
+     * Returns the areas' memory, lowest IOVA first; once for each area.
+     *
+     * @throws IommuException EBUSY (an area is under construction)
+     */
     synchronized List<AreaPages> memory() {
         List<AreaPages> all = new ArrayList<>(areas.size());
         for (IoasArea area = areas.first(); area != null; area = areas.after(area)) {
+            if (area.building) {
+                throw refused(Errno.EBUSY, area.iova, area.length(), "it is being mapped or unmapped");
+            }
             all.add(area.pages);
         }
         return all;
     }
 
-    /** Returns the parts of areas that are in a range, lowest first. */
+    /** Returns the parts of areas that are in a range, lowest first; not of those under construction. */
     synchronized List<IovaRange> mapped(long first, long last) {
         List<IovaRange> parts = new ArrayList<>();
         for (IoasArea area = areas.overlapping(first, last);
                 area != null && Long.compareUnsigned(area.iova, last) <= 0;
                 area = areas.after(area)) {
+            if (area.building) {
+                continue;
+            }
             parts.add(new IovaRange(
                     Long.compareUnsigned(area.iova, first) < 0 ? first : area.iova,
                     Long.compareUnsigned(area.last, last) > 0 ? last : area.last));
@@ -712,7 +843,7 @@ final class Ioas extends IommufdObject {
      */
     synchronized long endOfArea(long iova) {
         IoasArea area = areas.overlapping(iova, iova);
-        if (area == null) {
+        if (area == null || area.building) {
             throw new IommuException(Errno.ENOENT, "nothing is mapped at IOVA " + Hex.of(iova));
         }
         if (area.pages.isRevoked()) {

@@ -20,6 +20,12 @@ final class IoasArea {
     /** {@link org.iommu4j.Prot} bits that the user asked for. */
     final int prot;
 
+    /**
+     * Whether it is being filled or emptied, as each is at first: its addresses are taken, and nobody else may touch it.
+     * Source: {@code pages} of {@code struct iopt_area}, which is null meanwhile.
+     */
+    boolean building = true;
+
     /** How many pins of accesses it has. */
     int accesses;
     /** Whether it is about to be unmapped, so that accesses may not pin it any more. */

@@ -196,11 +196,20 @@ public final class Iommufd implements AutoCloseable {
     /**
      * IOMMU_DESTROY: destroys an object.
      *
-     * @throws IommuException ENOENT, EBUSY (another object, a device or an open file needs it)
+     * @throws IommuException ENOENT, EBUSY (another object, a device, an open file or a call that is under way needs it)
      */
     public void destroy(int id) {
         checkOpen();
-        context.table.destroy(id);
+        synchronized (context.table) {
+            try {
+                context.table.destroy(id);
+            } finally {
+                Ioas compat = context.compat;
+                if (compat != null && !context.table.has(compat)) {
+                    context.compat = null;
+                }
+            }
+        }
     }
 
     // ---- IOAS ------------------------------------------------------------------------------------------------------
@@ -268,9 +277,10 @@ public final class Iommufd implements AutoCloseable {
         checkFlags(map.flags(), IoasMap.FLAGS);
         checkRange(map.iova(), map.length());
         int prot = prot(map.flags());
-        Ioas ioas = ioas(map.ioasId());
-        return place(
-                ioas, map.flags(), map.iova(), List.of(memoryOf(user, map.userAddress(), map.length(), prot)), prot);
+        return using(map.ioasId(), Ioas.class, ioas -> {
+            Ioas.Piece memory = memoryOf(user, map.userAddress(), map.length(), prot);
+            return place(ioas, map.flags(), map.iova(), List.of(memory), prot);
+        });
     }
 
     private Ioas.Piece memoryOf(IommufdUser process, long address, long length, int prot) {
@@ -325,7 +335,14 @@ public final class Iommufd implements AutoCloseable {
         checkFlags(flags, IoasMap.FLAGS);
         checkRange(iova, length);
         int prot = prot(flags);
-        Ioas ioas = ioas(ioasId);
+        return using(ioasId, Ioas.class, ioas -> {
+            AreaPages found = filePages(start, length, prot, pages);
+            long offset = start & (AreaPages.PAGE_SIZE - 1);
+            return place(ioas, flags, iova, List.of(new Ioas.Piece(found, offset, length)), prot);
+        });
+    }
+
+    private AreaPages filePages(long start, long length, int prot, Function<Boolean, AreaPages> pages) {
         AreaPages found;
         if (context.rules.mapsDmaBufs()) {
             checkFileRange(start, length);
@@ -337,8 +354,7 @@ public final class Iommufd implements AutoCloseable {
         if (Long.compareUnsigned(length, AreaPages.LONGEST) > 0) {
             throw new IommuException(Errno.EINVAL, Long.toUnsignedString(length) + " bytes of a file");
         }
-        long offset = start & (AreaPages.PAGE_SIZE - 1);
-        return place(ioas, flags, iova, List.of(new Ioas.Piece(found, offset, length)), prot);
+        return found;
     }
 
     private static void checkFileRange(long start, long length) {
@@ -369,15 +385,19 @@ public final class Iommufd implements AutoCloseable {
         checkRange(copy.destinationIova(), copy.length());
         checkRange(copy.sourceIova(), copy.length());
         int prot = prot(copy.flags());
-        Ioas source = ioas(copy.sourceId());
-        if (copy.length() == 0) {
-            throw new IommuException(Errno.EINVAL, "copying 0 bytes");
-        }
-        if (Long.compareUnsigned(copy.sourceIova() + (copy.length() - 1), copy.sourceIova()) < 0) {
-            throw new IommuException(Errno.EOVERFLOW, "the source wraps around");
-        }
-        List<Ioas.Piece> pieces = source.pieces(copy.sourceIova(), copy.length());
-        return place(ioas(copy.destinationId()), copy.flags(), copy.destinationIova(), pieces, prot);
+        List<Ioas.Piece> pieces = using(copy.sourceId(), Ioas.class, source -> {
+            if (copy.length() == 0) {
+                throw new IommuException(Errno.EINVAL, "copying 0 bytes");
+            }
+            if (Long.compareUnsigned(copy.sourceIova() + (copy.length() - 1), copy.sourceIova()) < 0) {
+                throw new IommuException(Errno.EOVERFLOW, "the source wraps around");
+            }
+            return source.pieces(copy.sourceIova(), copy.length());
+        });
+        return using(
+                copy.destinationId(),
+                Ioas.class,
+                destination -> place(destination, copy.flags(), copy.destinationIova(), pieces, prot));
     }
 
     private static long place(Ioas ioas, int flags, long iova, List<Ioas.Piece> pieces, int prot) {
@@ -393,12 +413,17 @@ public final class Iommufd implements AutoCloseable {
      *
      * @return bytes unmapped
      * @throws IommuException ENOENT (no such IOAS); EOVERFLOW (IOVA or length is 2^64 - 1), EINVAL (length 0),
-     *     EOVERFLOW (wraps around); EDEADLK (an access does not let go); ENOENT (an area is in the range with a part
-     *     only: those below it are unmapped; or nothing is there). ETIMEDOUT or EIO when an invalidation did not
+     *     EOVERFLOW (wraps around); EBUSY (another call maps or unmaps an area of the range), EDEADLK (an access does
+     *     not let go), ENOENT (an area is in the range with a part only): what is below is unmapped; ENOENT (nothing is
+     *     there). ETIMEDOUT or EIO when an invalidation did not
      *     complete: all is unmapped, and the pages stay pinned
      */
     public long ioasUnmap(int ioasId, long iova, long length) {
-        Ioas ioas = ioas(ioasId);
+        checkOpen();
+        return using(ioasId, Ioas.class, ioas -> unmap(ioas, iova, length));
+    }
+
+    private static long unmap(Ioas ioas, long iova, long length) {
         Ioas.Unmapped result;
         if (iova == 0 && length == -1L) {
             result = ioas.unmapAll();
@@ -522,7 +547,9 @@ public final class Iommufd implements AutoCloseable {
     /**
      * IOMMU_IOAS_CHANGE_PROCESS: charges the calling process for all mappings, which must be of files.
      *
-     * @throws IommuException ENOTTY (before 6.14), EINVAL (a mapping of other memory), ENOMEM; nothing has changed
+     * <p>Before 7.2 Linux does not look whether another call maps or unmaps meanwhile, and follows a null pointer.
+     *
+     * @throws IommuException ENOTTY (before 6.14), EBUSY (another call maps or unmaps), EINVAL (a mapping of other memory), ENOMEM; nothing has changed
      */
     public void ioasChangeProcess() {
         checkKnows(0x92);
@@ -672,25 +699,12 @@ public final class Iommufd implements AutoCloseable {
     }
 
     /**
-     * Calls with an object that can't be destroyed meanwhile, nor the file end. Source: {@code iommufd_get_object}.
+     * Calls with an object that can't be destroyed meanwhile, nor the file end: {@link IommufdContext#using}.
      *
      * @throws IommuException ENOENT
      */
     private <T extends IommufdObject, R> R using(int id, Class<T> type, Function<T, R> call) {
-        T object;
-        synchronized (context.table) {
-            object = context.table.get(id, type);
-            object.users++;
-            context.hold();
-        }
-        try {
-            return call.apply(object);
-        } finally {
-            synchronized (context.table) {
-                object.users--;
-                context.release();
-            }
-        }
+        return context.using(() -> context.table.get(id, type), call);
     }
 
     /**
@@ -712,10 +726,10 @@ public final class Iommufd implements AutoCloseable {
         });
     }
 
-    /** The longest entry of an array of invalidations, since 7.1. */
+    /** The longest entry of an array of invalidations, since 7.2. */
     private static final int LONGEST_INVALIDATION = 4096;
 
-    /** The most entries of an array of invalidations, since 7.1. */
+    /** The most entries of an array of invalidations, since 7.2. */
     private static final int MOST_INVALIDATIONS = 1 << 19;
 
     /**
@@ -723,7 +737,7 @@ public final class Iommufd implements AutoCloseable {
      *
      * @param entryLength bytes of an entry, for its bounds only
      * @param requests the entries, in records of the vendor
-     * @throws IommuException ENOTTY (before 6.8), EINVAL (entries of no bytes; since 7.1 too long or too many), ENOENT,
+     * @throws IommuException ENOTTY (before 6.8), EINVAL (entries of no bytes; since 7.2 too long or too many), ENOENT,
      *     EOPNOTSUPP (a virtual IOMMU), EINVAL (not a nested HWPT)
      */
     public Invalidated hwptInvalidate(int hwptId, int entryLength, List<? extends GuestInvalidationRequest> requests) {
@@ -770,7 +784,7 @@ public final class Iommufd implements AutoCloseable {
         checkKnows(0x8e);
         checkFlags(flags, 0);
         context.hold();
-        return context.table.add(new FaultQueue(context.table, context::release));
+        return context.table.add(new FaultQueue(context.table, context.rules, context::release));
     }
 
     // ---- virtual IOMMUs --------------------------------------------------------------------------------------------
@@ -809,7 +823,7 @@ public final class Iommufd implements AutoCloseable {
         }
     }
 
-    /** The most events that a queue may have room for, since 7.1. */
+    /** The most events that a queue may have room for, since 7.2. */
     private static final int MOST_EVENTS = 1 << 19;
 
     /**
@@ -818,7 +832,7 @@ public final class Iommufd implements AutoCloseable {
      * @param flags 0
      * @param type the vendor's, not 0
      * @param depth for how many events it has room, unsigned
-     * @throws IommuException ENOTTY (before 6.15), EOPNOTSUPP (a flag, type 0), EINVAL (depth 0; since 7.1 too deep),
+     * @throws IommuException ENOTTY (before 6.15), EOPNOTSUPP (a flag, type 0), EINVAL (depth 0; since 7.2 too deep),
      *     ENOENT, EEXIST (there is one of the type)
      */
     public EventQueue veventqAlloc(int flags, int viommuId, int type, int depth) {
@@ -828,7 +842,7 @@ public final class Iommufd implements AutoCloseable {
             throw new IommuException(Errno.EINVAL, "a queue of " + Integer.toUnsignedString(depth) + " events");
         }
         synchronized (context.table) {
-            return context.table.get(viommuId, VirtualIommu.class).addQueue(context, type);
+            return context.table.get(viommuId, VirtualIommu.class).addQueue(context, type, depth);
         }
     }
 

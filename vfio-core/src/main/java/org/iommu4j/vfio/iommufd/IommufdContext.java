@@ -4,6 +4,9 @@ package org.iommu4j.vfio.iommufd;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Function;
+import java.util.function.Supplier;
+import org.iommu4j.IommuException;
 import org.iommu4j.core.IommuGroup;
 import org.jspecify.annotations.Nullable;
 
@@ -45,6 +48,29 @@ final class IommufdContext {
     /** Returns this file's view of a group. */
     DeviceGroup group(IommuGroup group) {
         return groups.computeIfAbsent(group, each -> new DeviceGroup(new ClaimedGroup(each)));
+    }
+
+    /**
+     * Calls with an object that can't be destroyed meanwhile, nor the file end. Source: {@code iommufd_get_object}.
+     *
+     * @param find finds the object, under the table's monitor
+     * @throws IommuException as {@code find} and the call
+     */
+    <T extends IommufdObject, R> R using(Supplier<T> find, Function<T, R> call) {
+        T object;
+        synchronized (table) {
+            object = find.get();
+            object.users++;
+            references++;
+        }
+        try {
+            return call.apply(object);
+        } finally {
+            synchronized (table) {
+                object.users--;
+                release();
+            }
+        }
     }
 
     void hold() {

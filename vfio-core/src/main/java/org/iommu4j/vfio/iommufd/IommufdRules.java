@@ -31,6 +31,7 @@ record IommufdRules(
         boolean nestsByOwnOp,
         HwptFlags pagingFlags,
         boolean faultQueues,
+        boolean refusesAllVirtualFunctions,
         boolean hardwareInfoOfType,
         boolean tellsPasids,
         boolean tellsAts,
@@ -40,6 +41,7 @@ record IommufdRules(
         boolean mapsDmaBufs,
         boolean emptyDirtyRangeIsInvalid,
         boolean boundsInvalidations,
+        boolean refusesShortReads,
         boolean devicesWithoutIommu) {
 
     /** The last ioctl that a release knows. */
@@ -196,6 +198,14 @@ record IommufdRules(
             ReleaseRule.of("faultQueues", "A HWPT may deliver page requests to a queue.", false, INFERRED)
                     .since("6.11", true, OBSERVED)
                     .witnessedBy("IommufdRulesTest#beforeFaultQueuesTheFlagIsUnknown"),
+            ReleaseRule.of(
+                            "refusesAllVirtualFunctions",
+                            "A HWPT with a fault queue refuses every virtual function with EINVAL; since, those alone "
+                                    + "whose physical function has the Page Request capability.",
+                            true,
+                            READ)
+                    .since("6.13", false, READ)
+                    .witnessedBy("IommufdRulesTest#aVirtualFunctionWithoutPageRequestsMayDeliverFaultsSince613"),
             ReleaseRule.of("hardwareInfoOfType", "GET_HW_INFO takes the type that is asked for.", false, OBSERVED)
                     .since("6.17", true, INFERRED)
                     .witnessedBy("IommufdRulesTest#hardwareInformationGrewWithTheReleases"),
@@ -249,8 +259,22 @@ record IommufdRules(
                             false,
                             READ)
                     .since("6.12.96", true, READ)
-                    .since("7.1", true, READ, "4d7098600")
-                    .witnessedBy("IommufdRulesTest#anArrayOfInvalidationsIsBoundedSince71"),
+                    .since("6.18.39", true, INFERRED, "32ca4aed2a66")
+                    .since("7.1.4", true, INFERRED)
+                    .since("7.2", true, READ, "4d7098600")
+                    .witnessedBy("IommufdRulesTest#anArrayOfInvalidationsIsBoundedSince72"),
+            ReleaseRule.of(
+                            "refusesShortReads",
+                            "A read of a queue that is too short for the first group of page requests, or for the "
+                                    + "first event, is EINVAL, and one that can't be written takes out whole ones; "
+                                    + "before, the first is 0 bytes, and a part of the second may be read.",
+                            false,
+                            READ)
+                    .since("6.12.101", true, READ, "415cd5ab28f8", "b10011fabbf1")
+                    .since("6.18.39", true, INFERRED, "f2dbe1dba01e", "67daea4c0935", "f549a749b625", "64011399d881")
+                    .since("7.1.4", true, INFERRED)
+                    .since("7.2", true, READ, "47916a54eeb2", "091ab6d70dc4", "00203ca8323f", "01e41ad76c12")
+                    .witnessedBy("IommufdRulesTest#aReadThatIsTooShortIsInvalidSince72"),
             ReleaseRule.of(
                             "devicesWithoutIommu",
                             "A device without an IOMMU can be bound, and its physical addresses be read.",

@@ -33,6 +33,11 @@ final class ObjectTable {
         return objects.size();
     }
 
+    /** Returns whether an object is there. */
+    synchronized boolean has(IommufdObject object) {
+        return objects.get(object.id) == object;
+    }
+
     /** Adds an object, which gets its number. */
     synchronized <T extends IommufdObject> T add(T object) {
         object.id = taken.nextClearBit(1);

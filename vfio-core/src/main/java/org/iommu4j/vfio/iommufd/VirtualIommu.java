@@ -87,15 +87,16 @@ final class VirtualIommu extends IommufdObject {
     /**
      * Makes a queue of events.
      *
+     * @param depth for how many events it has room, unsigned
      * @throws IommuException EEXIST (it has one of the type)
      */
-    EventQueue addQueue(IommufdContext context, int type) {
+    EventQueue addQueue(IommufdContext context, int type, int depth) {
         if (!eventTypes.add(type)) {
             throw new IommuException(Errno.EEXIST, this + " has a queue of type " + type);
         }
         users++;
         context.hold();
-        return context.table.add(new EventQueue(context.table, context::release, () -> {
+        return context.table.add(new EventQueue(context.table, context.rules, depth, context::release, () -> {
             eventTypes.remove(type);
             users--;
         }));

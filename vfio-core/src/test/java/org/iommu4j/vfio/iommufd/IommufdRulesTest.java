@@ -17,6 +17,7 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.PageResponse;
 import org.iommu4j.Prot;
 import org.iommu4j.capability.GuestTable;
+import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.vfio.VfioDevice;
 import org.iommu4j.vfio.VfioDeviceFile;
 import org.iommu4j.vfio.VfioOptions;
@@ -24,6 +25,7 @@ import org.iommu4j.vfio.testvendor.TestDevice;
 import org.iommu4j.vfio.testvendor.TestHost;
 import org.iommu4j.vfio.testvendor.TestPageRequests;
 import org.iommu4j.vfio.testvendor.TestProcess;
+import org.iommu4j.vfio.type1.IovaRange;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -303,6 +305,70 @@ class IommufdRulesTest {
         }
     }
 
+    /** Of a function that has the capability, and of one that has not; the driver of either lets it ask. */
+    @ParameterizedTest
+    @CsvSource({"6.11, EINVAL", "6.12.101, EINVAL", "6.13,", "7.3,"})
+    void aVirtualFunctionWithoutPageRequestsMayDeliverFaultsSince613(String release, @Nullable Errno without) {
+        TestHost host = new TestHost();
+        TestDevice plain = host.add("0000:00:05.0");
+        TestDevice asking = host.add("0000:00:06.0", new PageRequesting());
+        IommufdContext context =
+                new IommufdContext(IommufdOptions.DEFAULT.withRelease(linux(release)), Accounting.USER);
+        Ioas ioas = context.table.add(new Ioas());
+        TestDevice ofPlain = host.addVirtual("0000:00:05.1", plain);
+        TestDevice ofAsking = host.addVirtual("0000:00:06.1", asking);
+        for (TestDevice device : List.of(ofPlain, ofAsking, asking)) {
+            device.pageRequests = Optional.of(new TestPageRequests());
+            BoundDevice bound =
+                    BoundDevice.bind(context, host.core().group(device.id()).orElseThrow(), device);
+            Hwpt hwpt = HwptAllocator.allocate(context, ioas, device, 0, false, null);
+            bound.attach(hwpt.id);
+            Hwpt delivering = HwptAllocator.allocate(context, ioas, device, 0, false, null);
+            delivering.deliverTo(context.table.add(new FaultQueue(context.table, context.rules, () -> {})));
+            Errno expected = device == asking ? null : device == ofAsking ? Errno.EINVAL : without;
+            assertThat(errno(() -> bound.attach(delivering.id))).isEqualTo(expected);
+            assertThat(bound.hwptId()).isEqualTo((expected == null ? delivering : hwpt).id);
+            bound.detach();
+            assertThat(errno(() -> bound.attach(delivering.id))).isEqualTo(expected);
+            bound.detach();
+        }
+    }
+
+    /** What a device or its domain reserves is looked at first, and a driver without page requests last. */
+    @Test
+    void aVirtualFunctionIsRefusedAfterItsReservedRegionsAndBeforeItsDriverIsAsked() {
+        TestHost host = new TestHost();
+        TestDevice physical = host.add("0000:00:06.0", new PageRequesting());
+        TestDevice virtual = host.addVirtual("0000:00:06.1", physical);
+        IommufdContext context = new IommufdContext(IommufdOptions.DEFAULT, Accounting.USER);
+        Ioas ioas = context.table.add(new Ioas());
+        BoundDevice bound =
+                BoundDevice.bind(context, host.core().group(virtual.id()).orElseThrow(), virtual);
+        Hwpt delivering = HwptAllocator.allocate(context, ioas, virtual, 0, false, null);
+        delivering.deliverTo(context.table.add(new FaultQueue(context.table, context.rules, () -> {})));
+        assertThat(errno(() -> bound.attach(delivering.id))).isEqualTo(Errno.EINVAL);
+        ioas.allow(List.of(new IovaRange(0xfee00000L, 0xfee00fffL)));
+        assertThat(errno(() -> bound.attach(delivering.id))).isEqualTo(Errno.EADDRINUSE);
+    }
+
+    /** The configuration space of a function with the Page Request capability. */
+    private static final class PageRequesting implements ConfigSpace {
+        @Override
+        public int size() {
+            return 4096;
+        }
+
+        @Override
+        public int read(int offset, int bytes) {
+            return offset == 0x100 ? 0x0001_0013 : 0;
+        }
+
+        @Override
+        public void write(int offset, int bytes, int value) {
+            // Nothing here can be written.
+        }
+    }
+
     @Test
     void hardwareInformationGrewWithTheReleases() {
         List<Errno> typed = new ArrayList<>();
@@ -420,7 +486,7 @@ class IommufdRulesTest {
         }
 
         private FaultQueue newQueue() {
-            return context.table.add(new FaultQueue(context.table, () -> {}));
+            return context.table.add(new FaultQueue(context.table, context.rules, () -> {}));
         }
 
         private Hwpt newHwpt(FaultQueue to) {
@@ -486,14 +552,40 @@ class IommufdRulesTest {
         }
     }
 
-    @Test
-    void anArrayOfInvalidationsIsBoundedSince71() {
-        for (String release : List.of("6.12.95", "6.12.96", "7.0", "7.1")) {
-            Bench bench = new Bench(release);
-            assertThat(errno(() -> bench.iommufd.hwptInvalidate(UNKNOWN, 4097, List.of())))
-                    .as(release)
-                    .isEqualTo(List.of("6.12.95", "7.0").contains(release) ? Errno.ENOENT : Errno.EINVAL);
-        }
+    @ParameterizedTest
+    @CsvSource({
+        "6.12.95, ENOENT",
+        "6.12.96, EINVAL",
+        "6.18.38, ENOENT",
+        "6.18.39, EINVAL",
+        "7.0, ENOENT",
+        "7.1, ENOENT",
+        "7.1.3, ENOENT",
+        "7.1.4, EINVAL",
+        "7.2, EINVAL"
+    })
+    void anArrayOfInvalidationsIsBoundedSince72(String release, Errno errno) {
+        Bench bench = new Bench(release);
+        assertThat(errno(() -> bench.iommufd.hwptInvalidate(UNKNOWN, 4097, List.of())))
+                .isEqualTo(errno);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "6.12.100,",
+        "6.12.101, EINVAL",
+        "6.18.38,",
+        "6.18.39, EINVAL",
+        "7.0,",
+        "7.1.3,",
+        "7.1.4, EINVAL",
+        "7.2, EINVAL"
+    })
+    void aReadThatIsTooShortIsInvalidSince72(String release, @Nullable Errno errno) {
+        Moving moving = new Moving(release);
+        moving.requests.ask(moving.device.id(), 1);
+        assertThat(errno(() -> assertThat(moving.queue.read(0, 0)).isEmpty())).isEqualTo(errno);
+        assertThat(moving.queue.read()).as("it stays").hasSize(1);
     }
 
     @Test

@@ -127,11 +127,11 @@ class VirtualIommuTest {
     }
 
     @Test
-    void aQueueMayBeOfAnyDepthUntil70() {
-        boot("7.0");
+    void aQueueMayBeOfAnyDepthUntil71() {
+        boot("7.1");
         int virtual = iommufd.viommuAlloc(0, TYPE, device, parent);
         iommufd.veventqAlloc(0, virtual, 1, -1).close();
-        boot("7.1");
+        boot("7.2");
         assertRefused(Errno.EINVAL, () -> iommufd.veventqAlloc(0, UNKNOWN, 1, (1 << 19) + 1));
     }
 

@@ -48,6 +48,11 @@ public final class TestHost {
         return add(new ConfiguredFunction(PciAddress.parse(address), config));
     }
 
+    /** Adds a virtual function, in a group of its own. */
+    public TestDevice addVirtual(String address, TestDevice physical) {
+        return add(new VirtualTestFunction(PciAddress.parse(address), (PciAddress) physical.id()));
+    }
+
     private TestDevice add(PciFunction function) {
         functions.add(function);
         functions.sort(Comparator.comparing(PciFunction::address));

@@ -22,8 +22,16 @@ public final class TestPageRequests implements PageRequests {
 
     /** The device asks for a page without a PASID. */
     public void ask(DeviceId device, int index) {
-        waiting.add(
-                new PageRequestGroup(device, 0, index, List.of(new PageRequest(0x1000, true, false, false, false))));
+        ask(device, index, 1);
+    }
+
+    /** The device asks for pages together, without a PASID. */
+    public void ask(DeviceId device, int index, int pages) {
+        List<PageRequest> requests = new ArrayList<>();
+        for (int page = 1; page <= pages; page++) {
+            requests.add(new PageRequest(page * 0x1000L, true, false, false, false));
+        }
+        waiting.add(new PageRequestGroup(device, 0, index, requests));
     }
 
     @Override
