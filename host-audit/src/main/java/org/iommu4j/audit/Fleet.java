@@ -63,7 +63,7 @@ public final class Fleet {
             }
             return hosts;
         } catch (IOException e) {
-            throw new InputException(directory + ": can't be read as a directory of captures", e);
+            throw InputException.of(directory.toString(), "can't be read as a directory of captures", e);
         }
     }
 

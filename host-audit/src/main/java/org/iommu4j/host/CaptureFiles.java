@@ -142,7 +142,7 @@ public final class CaptureFiles implements HostFiles {
     }
 
     private static InputException unreadable(String source, IOException e) {
-        return new InputException(source + ": can't be read as a capture (" + InputException.reason(e) + ")", e);
+        return InputException.of(source, "can't be read as a capture", e);
     }
 
     /** Returns whether it holds a {@code sys/} tree. */

@@ -136,7 +136,7 @@ public final class HostCapture {
             out.flush();
             file.keep();
         } catch (IOException e) {
-            throw new InputException(tar + ": can't be written (" + InputException.reason(e) + ")", e);
+            throw InputException.of(tar.toString(), "can't be written", e);
         }
         return new Summary(
                 capture.functions,

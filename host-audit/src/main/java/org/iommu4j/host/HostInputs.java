@@ -182,7 +182,7 @@ public final class HostInputs {
                     .sorted()
                     .toList();
         } catch (IOException e) {
-            throw new InputException(directory + ": can't be read (" + InputException.reason(e) + ")", e);
+            throw InputException.of(directory.toString(), "can't be read", e);
         }
     }
 

@@ -3,6 +3,7 @@ package org.iommu4j.host;
 
 import java.io.IOException;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
 import java.util.Objects;
 
@@ -21,17 +22,38 @@ public class InputException extends RuntimeException {
     }
 
     /**
-     * Returns the reason in one line; for a file that is absent or not for this user, Java's own message is its name.
+     * Makes a refusal of what can't be read or written, with the reason in one line. Where a file is absent or not for
+     * this user, Java's own message is no more than a file's name. A name follows only if it is another one.
+     *
+     * @param place what can't be used: a file's name, maybe with a place in it
+     * @param problem such as {@code can't be read}
+     * @param cause has the reason
      */
-    static String reason(IOException failure) {
-        String message = failure.getMessage();
-        if (message == null) {
-            return failure.toString();
+    public static InputException of(String place, String problem, IOException cause) {
+        Objects.requireNonNull(place, "place");
+        Objects.requireNonNull(problem, "problem");
+        Objects.requireNonNull(cause, "cause");
+        return new InputException(place + ": " + problem + " (" + reason(place, cause) + ")", cause);
+    }
+
+    private static String reason(String place, IOException cause) {
+        String reason = cause.getMessage();
+        if (cause instanceof FileSystemException named) {
+            String file = named.getFile();
+            String why = why(named);
+            reason = file == null || file.equals(place) ? why : file + ": " + why;
         }
-        String line = message.lines().findFirst().orElse("");
+        return reason == null ? cause.toString() : reason.lines().findFirst().orElse("");
+    }
+
+    private static String why(FileSystemException failure) {
         if (failure instanceof NoSuchFileException) {
-            return line + ": no such file or directory";
+            return "no such file or directory";
         }
-        return failure instanceof AccessDeniedException ? line + ": permission denied" : line;
+        if (failure instanceof AccessDeniedException) {
+            return "permission denied";
+        }
+        String reason = failure.getReason();
+        return reason == null ? failure.getClass().getSimpleName() : reason;
     }
 }

@@ -41,7 +41,7 @@ final class LiveFiles implements HostFiles {
         try {
             this.root = root.toRealPath();
         } catch (IOException e) {
-            throw new InputException(root + ": can't be read (" + InputException.reason(e) + ")", e);
+            throw InputException.of(root.toString(), "can't be read", e);
         }
     }
 

@@ -69,7 +69,7 @@ final class Packing {
         try (InputStream in = unpacked(Files.newInputStream(file), file.toString())) {
             return isArchive(in.readNBytes(HEAD_BYTES));
         } catch (IOException e) {
-            throw new InputException(file + ": can't be read (" + InputException.reason(e) + ")", e);
+            throw InputException.of(file.toString(), "can't be read", e);
         }
     }
 

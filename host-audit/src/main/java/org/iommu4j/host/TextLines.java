@@ -54,7 +54,7 @@ final class TextLines {
             }
             return bytes;
         } catch (IOException e) {
-            throw new InputException(file + ": can't be read (" + InputException.reason(e) + ")", e);
+            throw InputException.of(file.toString(), "can't be read", e);
         }
     }
 
@@ -79,7 +79,7 @@ final class TextLines {
                             + " a copy");
                 }
             } catch (IOException e) {
-                throw new InputException(file + ": can't be read (" + InputException.reason(e) + ")", e);
+                throw InputException.of(file.toString(), "can't be read", e);
             }
         } else if (!isPipeOfShell(file)) {
             throw new InputException(file

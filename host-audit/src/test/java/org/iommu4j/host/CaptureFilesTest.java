@@ -163,14 +163,6 @@ class CaptureFilesTest {
         assertThat(files.list("")).containsExactly("dmesg.txt", "sys");
     }
 
-    @Test
-    void aFileThatMayNotBeReadIsRefusedWithTheReason() {
-        assertThat(InputException.reason(new java.nio.file.AccessDeniedException("/c/sys/firmware/acpi/tables/DMAR")))
-                .isEqualTo("/c/sys/firmware/acpi/tables/DMAR: permission denied");
-        assertThat(InputException.reason(new java.nio.file.NoSuchFileException("/c/absent")))
-                .isEqualTo("/c/absent: no such file or directory");
-    }
-
     private static void assertTooBig(Path tar, String... parts) {
         assertThatExceptionOfType(InputException.class)
                 .isThrownBy(() -> CaptureFiles.open(tar))

@@ -179,7 +179,7 @@ final class Expansion implements Iterator<Tuple2<Row, Integer>> {
         Row arrived = Row.of(system, symmetry, path);
         if (!arrived.equals(row)) {
             throw new IllegalStateException("the system is no function of its actions: elsewhere led the path "
-                    + Arrays.toString(new String(path).chars().toArray()));
+                    + Arrays.toString(row.actions()));
         }
     }
 }

@@ -73,6 +73,11 @@ final class Row implements Comparable<Row>, KryoSerializable {
         return path;
     }
 
+    /** Returns the ordinals of the path's actions, as an exploration has them. */
+    int[] actions() {
+        return new String(path).chars().toArray();
+    }
+
     /** Returns the part of the states that a fingerprint belongs to, 0 to {@code parts - 1}. */
     int part(int parts) {
         return (int) (((high >>> 32) * parts) >>> 32);

@@ -181,10 +181,9 @@ final class Search {
     }
 
     private Violation violation(TransitionSystem system, Finding finding) {
-        char[] path = finding.row().path();
-        Violation violation =
-                Violation.retraced(system, new String(path).chars().toArray(), finding.property());
-        if (!Row.of(system, symmetry, path).equals(finding.row())) {
+        Row row = finding.row();
+        Violation violation = Violation.retraced(system, row.actions(), finding.property());
+        if (!Row.of(system, symmetry, row.path()).equals(row)) {
             throw new IllegalStateException(
                     "the system is no function of its actions: elsewhere led " + violation.path());
         }

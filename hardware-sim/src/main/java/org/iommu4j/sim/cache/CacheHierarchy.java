@@ -551,6 +551,15 @@ public final class CacheHierarchy {
         return protocol.sharedState(physicalAddress & LINE_MASK);
     }
 
+    /** Returns whether some cache has a line. */
+    public boolean isCached(long physicalAddress) {
+        boolean cached = sharedState(physicalAddress) != Mesi.INVALID;
+        for (int cpu = 0; cpu < protocol.cpus() && !cached; cpu++) {
+            cached = state(cpu, physicalAddress) != Mesi.INVALID;
+        }
+        return cached;
+    }
+
     /** The number that stands for the shared cache where a private one has its CPU's. */
     public static final int SHARED_CACHE = -1;
 

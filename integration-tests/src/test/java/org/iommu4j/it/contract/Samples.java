@@ -2,6 +2,7 @@
 package org.iommu4j.it.contract;
 
 import java.io.ByteArrayInputStream;
+import java.io.IOException;
 import java.lang.invoke.MethodHandles;
 import java.lang.reflect.Array;
 import java.lang.reflect.Executable;
@@ -320,7 +321,8 @@ final class Samples {
         add(new DmaProgram.Read(0, 1, false), CacheGeometry.ORDINARY, CacheFeatures.ORDINARY);
         add(EvictionPolicy.LEAST_RECENTLY_USED);
         add((IntPredicate) number -> true, (BooleanSupplier) () -> true, (Predicate<Object>) object -> true);
-        add((Runnable) () -> {}, new IllegalStateException("a cause"), Optional.empty(), Set.of(), List.of());
+        add((Runnable) () -> {}, new IllegalStateException("a cause"), new IOException("a cause"));
+        add(Optional.empty(), Set.of(), List.of());
         add(AcpiTable.parse("TEST", acpiTable()), new NoFindings(), (Function<Object, Object>) object -> object);
         add(DmaParameters.DEFAULT, DmaOptions.DEFAULT, new ScatterList(), (DefaultDomainCookie) () -> {});
         DeviceTree tree = DeviceTree.parse(deviceTree());

@@ -69,7 +69,7 @@ public abstract class MemoryImage implements Fabric, AutoCloseable {
                 case RAW -> RawImage.openRaw(file, unpackLimit);
             };
         } catch (IOException e) {
-            throw new InputException(file + ": can't be read as a memory image (" + e.getMessage() + ")", e);
+            throw InputException.of(file.toString(), "can't be read as a memory image", e);
         }
     }
 
@@ -104,10 +104,7 @@ public abstract class MemoryImage implements Fabric, AutoCloseable {
                 }
             }
         } catch (IOException e) {
-            throw new InputException(
-                    file + ": page 0x" + Long.toHexString(page << PAGE_SHIFT) + " can't be read (" + e.getMessage()
-                            + ")",
-                    e);
+            throw InputException.of(file + ": page 0x" + Long.toHexString(page << PAGE_SHIFT), "can't be read", e);
         }
         // The last page of a raw image may be cut.
         while (buffer.hasRemaining()) {

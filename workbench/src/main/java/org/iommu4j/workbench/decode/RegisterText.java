@@ -75,7 +75,7 @@ public final class RegisterText {
         } catch (NoSuchFileException e) {
             throw new InputException(file + ": no such file, expected registers as text", e);
         } catch (IOException e) {
-            throw new InputException(file + ": can't be read (" + e.getMessage() + ")", e);
+            throw InputException.of(file.toString(), "can't be read", e);
         }
     }
 

@@ -461,11 +461,7 @@ final class LiveWorld {
 
     /** Returns whether some cache holds a page's line. */
     boolean isCached(int page) {
-        boolean cached = caches.sharedState(physical[page]) != Mesi.INVALID;
-        for (int cpu = 0; cpu < cpus && !cached; cpu++) {
-            cached = caches.state(cpu, physical[page]) != Mesi.INVALID;
-        }
-        return cached;
+        return caches.isCached(physical[page]);
     }
 
     void evict(int page) {

@@ -2,10 +2,7 @@
 package org.iommu4j.workbench.output;
 
 import java.io.IOException;
-import java.nio.file.AccessDeniedException;
-import java.nio.file.FileSystemException;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import org.iommu4j.host.InputException;
 
@@ -22,19 +19,7 @@ public final class TextFile {
         try {
             Files.writeString(file, text);
         } catch (IOException e) {
-            throw new InputException(file + ": can't be written (" + why(e) + ")", e);
+            throw InputException.of(file.toString(), "can't be written", e);
         }
-    }
-
-    /** Java's own message is the file's name, where the system's reason is one of the common ones. */
-    private static String why(IOException failure) {
-        if (failure instanceof NoSuchFileException) {
-            return "no such directory";
-        }
-        if (failure instanceof AccessDeniedException) {
-            return "permission denied";
-        }
-        String reason = failure instanceof FileSystemException named ? named.getReason() : failure.getMessage();
-        return reason == null ? failure.getClass().getSimpleName() : reason;
     }
 }

@@ -75,7 +75,7 @@ public final class PageReader {
         } catch (NoSuchFileException e) {
             throw new InputException(file + ": no such file, expected a page", e);
         } catch (IOException e) {
-            throw new InputException(file + ": can't be read as a page (" + e.getMessage() + ")", e);
+            throw InputException.of(file.toString(), "can't be read as a page", e);
         }
     }
 

@@ -21,6 +21,7 @@ import org.iommu4j.platform.Architecture;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
+import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.sim.cache.CacheHierarchy;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.UserProcess;
@@ -255,7 +256,7 @@ public final class Stage {
         scenario.decides(this::decision, this::path, this::outcomes);
         page.memory().forEach((buffer, memory) -> {
             if (memory.owner().equals(name)) {
-                long frame = machine.frames().allocate(0);
+                long frame = clearFrame();
                 long iova = bound.mapPage(frame, DmaDirection.BIDIRECTIONAL);
                 places.put(buffer, new Place(number(buffer, name), frame, iova));
             }
@@ -265,6 +266,21 @@ public final class Stage {
                     + machine.description().processors().architecture());
         }
         use(device, machine.endpoint(address).config());
+    }
+
+    /**
+     * Takes a frame whose first word is zero, as the kernel gives one to a driver that asks for zeros. A fresh frame is
+     * so already. One that an IOMMU's driver has given back still has the entries of a table, maybe in a cache.
+     */
+    private long clearFrame() {
+        long frame = machine.frames().allocate(0);
+        boolean isCached = machine.caches().map(caches -> caches.isCached(frame)).orElse(false);
+        if (isCached || machine.peekDram(frame) != 0) {
+            SystemMemory memory = machine.memory(0);
+            memory.store(frame, 0);
+            memory.writeBack(frame, Long.BYTES);
+        }
+        return frame;
     }
 
     /** Linux has these flushes for x86 alone. For the other architectures here they only warn ({@code drm_cache.c}). */
@@ -286,7 +302,7 @@ public final class Stage {
         page.memory().forEach((buffer, memory) -> {
             if (memory.owner().equals(name)) {
                 int number = number(buffer, name);
-                long frame = machine.frames().allocate(0);
+                long frame = clearFrame();
                 places.put(buffer, new Place(number, frame, Scenario.IOVA + (long) number * PAGE));
             }
         });

@@ -45,4 +45,24 @@ class GuestTablesExplorationTest {
     void nothingIsFoundWhereTheAnswerIsNo() {
         promised("intel-nosc", "7.3").assertClean();
     }
+
+    /** The buffer's frame was a table of the default domain, which had another format than the user's. */
+    @Test
+    void aBufferWhoseFrameWasATableBeginsAsZero() {
+        Explored.text("""
+                case: mapped-later
+                about: a kernel user maps memory for its device
+                actors:
+                  user:   {host: true, cpu: 0}
+                  shared: {domain: true}
+                  gpu:    {device: first, in: shared, no-snoop: true}
+                memory:
+                  buffer: {of: shared}
+                programs:
+                  shared: [map buffer]
+                  user:   [load buffer]
+                  gpu:    [read buffer]
+                never: [stale read]
+                """, "amd-v2", "6.12").assertClean();
+    }
 }

@@ -4,13 +4,17 @@ package org.iommu4j.workbench.page;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.host.InputException;
 import org.iommu4j.sim.verdict.Blame;
 import org.iommu4j.sim.verdict.Verdict;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -179,5 +183,15 @@ class PageReaderTest {
         assertRefused(EXPLORED.replace("hot-add gpu to guest", "wbinvd"), "hot-add DEVICE to VM");
         assertRefused(EXPLORED.replace("never: [stale read, stuck]", ""), "lacks 'never'");
         assertRefused(GOOD + "may: {}\n", "'may' in a page without programs");
+    }
+
+    @Test
+    void aPageThatCantBeReadIsRefusedWithTheReasonAndNamedOnce(@TempDir Path folder) throws IOException {
+        Path loop = folder.resolve("loop.yaml");
+        Files.createSymbolicLink(loop, loop);
+        assertThatExceptionOfType(InputException.class)
+                .isThrownBy(() -> PageReader.text(loop))
+                .satisfies(e -> assertThat(e.getMessage())
+                        .startsWith(loop + ": can't be read as a page (Too many levels of symbolic links"));
     }
 }
