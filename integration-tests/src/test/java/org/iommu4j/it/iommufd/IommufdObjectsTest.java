@@ -493,8 +493,8 @@ class IommufdObjectsTest {
         iommufd.hwptAlloc(new HwptAlloc(HwptAlloc.NEST_PARENT, device, parent));
         assertThat(account.charged()).isEqualTo(1);
         // A domain that refuses is asked before the account that is full.
-        IoasMap readOnly = new IoasMap(
-                IoasMap.FIXED_IOVA | IoasMap.READABLE, parent, MEMORY + PAGE, 3 * PAGE, IOVA + PAGE);
+        IoasMap readOnly =
+                new IoasMap(IoasMap.FIXED_IOVA | IoasMap.READABLE, parent, MEMORY + PAGE, 3 * PAGE, IOVA + PAGE);
         assertRefused(Errno.EINVAL, () -> iommufd.ioasMap(readOnly));
         assertThat(account.charged()).isEqualTo(1);
         assertThat(bench.process.pinned()).isEqualTo(pinned + 1);

@@ -12,7 +12,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  */
 class LiveIommufdIT {
     static Stream<LiveRun> runs() {
-        return LiveRun.all("INTEL");
+        return LiveRun.all("INTEL,INTEL_WITHOUT_SNOOP_CONTROL,INTEL_NESTING");
     }
 
     @ParameterizedTest(name = "{0}")

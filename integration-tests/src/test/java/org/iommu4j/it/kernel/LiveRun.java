@@ -25,8 +25,7 @@ record LiveRun(Path folder, LiveMachine machine) {
      * @param machines their names with commas between, where the build names none
      */
     static Stream<LiveRun> all(String machines) {
-        String[] names =
-                System.getProperty("iommu4j.kernel.machines", machines).split(",", -1);
+        String[] names = System.getProperty("iommu4j.kernel.machines", machines).split(",", -1);
         return LiveKernel.folders()
                 .flatMap(folder -> Stream.of(names).map(name -> new LiveRun(folder, LiveMachine.valueOf(name))));
     }

@@ -25,7 +25,6 @@ import org.iommu4j.vfio.Vfio;
 import org.iommu4j.vfio.VfioContainer;
 import org.iommu4j.vfio.VfioGroup;
 import org.iommu4j.vfio.VfioOptions;
-import org.iommu4j.workbench.Workbench;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -105,10 +104,8 @@ class LiveWbinvdIT {
 
         Host(LiveKernel kernel) {
             options = KvmOptions.DEFAULT.withRelease(kernel.release());
-            Workbench workbench = Workbench.create();
             machine = MachineFactory.load()
-                    .createFlat(workbench
-                            .describe(workbench.read(kernel.capture()))
+                    .createFlat(kernel.description()
                             .withProcessors(ProcessorDescription.x86(
                                     CPUS, HardwareVirtualization.SVM, CacheGeometry.ORDINARY)));
             IommuCore core = IommuCore.open(

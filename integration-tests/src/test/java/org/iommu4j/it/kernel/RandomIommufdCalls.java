@@ -4,8 +4,10 @@ package org.iommu4j.it.kernel;
 import static org.iommu4j.it.kernel.SequenceDraft.LARGE;
 import static org.iommu4j.it.kernel.SequenceDraft.PAGE;
 
+import org.iommu4j.intel.nesting.FirstStageInvalidation;
 import org.iommu4j.it.kernel.SequenceDraft.Range;
 import org.iommu4j.it.kernel.VfioCall.Kind;
+import org.iommu4j.vfio.iommufd.HwptAlloc;
 
 /** Random calls to iommufd, to the devices' own files, and to kvm-vfio: mostly around few objects. */
 final class RandomIommufdCalls implements RandomCalls {
@@ -43,7 +45,10 @@ final class RandomIommufdCalls implements RandomCalls {
         this.draft = draft;
     }
 
-    /** Object 1 is an IOAS; mostly object 2 is a device, and 3 the HWPT that it is attached to. */
+    /**
+     * Object 1 is an IOAS; mostly object 2 is a device, and 3 the HWPT that it is attached to. Where the unit nests, 3
+     * may be a parent and 4 a guest's table above it.
+     */
     @Override
     public void begin() {
         draft.add(Kind.OPEN_IOMMUFD, 0);
@@ -54,8 +59,11 @@ final class RandomIommufdCalls implements RandomCalls {
         if (draft.chance(80)) {
             draft.add(Kind.OPEN_DEVICE_FILE, draft.mainFunction());
             draft.add(Kind.BIND_IOMMUFD, draft.mainFunction(), 0);
-            if (draft.chance(20)) {
-                draft.add(Kind.HWPT_ALLOC, 0, 0, 2, 1);
+            int made = draft.below(100);
+            if (made < 15) {
+                addHwpt(0, 2, 1, 0);
+            } else if (made < 50) {
+                beginNesting();
             }
             if (draft.chance(80)) {
                 draft.add(Kind.ATTACH_IOMMUFD, draft.mainFunction(), draft.chance(80) ? 1 : 3);
@@ -63,6 +71,9 @@ final class RandomIommufdCalls implements RandomCalls {
         }
         if (draft.chance(30)) {
             draft.add(Kind.IOAS_ALLOC, 0, 0);
+        }
+        if (draft.chance(25)) {
+            draft.add(Kind.FAULT_QUEUE_ALLOC, 0, 0, 0);
         }
         if (draft.chance(25)) {
             int second = draft.function();
@@ -77,23 +88,34 @@ final class RandomIommufdCalls implements RandomCalls {
         }
     }
 
+    private void beginNesting() {
+        boolean tracks = draft.coin();
+        addHwpt(HwptAlloc.NEST_PARENT | (tracks ? HwptAlloc.DIRTY_TRACKING : 0), 2, 1, 0);
+        if (tracks) {
+            draft.add(Kind.SET_DIRTY_TRACKING, 0, 3, 1);
+        }
+        addHwpt(0, 2, 3, HwptAlloc.DATA_VTD_S1);
+        draft.add(Kind.ATTACH_IOMMUFD, draft.mainFunction(), draft.chance(70) ? 4 : 3);
+    }
+
     @Override
     public void add() {
         int kind = draft.below(100);
-        if (kind < 28) {
+        if (kind < 24) {
             addMap();
-        } else if (kind < 43) {
+        } else if (kind < 36) {
             addUnmap();
-        } else if (kind < 51) {
+        } else if (kind < 43) {
             Range from = draft.remembers() && draft.chance(85) ? draft.remembered() : draft.range();
-            draft.add(
-                    Kind.IOAS_COPY, file(), mapFlags(), object(), object(), from.length(), draft.iova(), from.iova());
-        } else if (kind < 60) {
+            draft.add(Kind.IOAS_COPY, file(), mapFlags(), object(), object(), from.length(), draft.iova(), from.iova());
+        } else if (kind < 50) {
             draft.addDma();
-        } else if (kind < 70) {
+        } else if (kind < 60) {
             addOfObject();
-        } else if (kind < 74) {
+        } else if (kind < 66) {
             addOfHardware();
+        } else if (kind < 76) {
+            addOfGuest();
         } else if (kind < 90) {
             addOfDevice();
         } else if (kind < 95) {
@@ -110,9 +132,18 @@ final class RandomIommufdCalls implements RandomCalls {
             draft.remember(range);
         }
         if (draft.chance(80)) {
-            draft.add(Kind.IOAS_MAP, file(), object(), flags, draft.area(), draft.offset(), range.length(), range.iova());
+            draft.add(
+                    Kind.IOAS_MAP, file(), object(), flags, draft.area(), draft.offset(), range.length(), range.iova());
         } else {
-            draft.add(Kind.IOAS_MAP_FILE, file(), object(), flags, mappedFile(), fileOffset(), range.length(), range.iova());
+            draft.add(
+                    Kind.IOAS_MAP_FILE,
+                    file(),
+                    object(),
+                    flags,
+                    mappedFile(),
+                    fileOffset(),
+                    range.length(),
+                    range.iova());
         }
     }
 
@@ -134,9 +165,11 @@ final class RandomIommufdCalls implements RandomCalls {
             case 2, 3 -> draft.add(Kind.IOAS_ALLOC, file(), draft.chance(95) ? 0 : 1);
             case 4, 5 -> draft.add(Kind.DESTROY_OBJECT, file(), object());
             case 6, 7 -> draft.add(Kind.IOAS_IOVA_RANGES, file(), object(), draft.below(10));
-            case 8 -> draft.add(Kind.IOAS_ALLOW_IOVAS, file(), object(), draft.iova(), draft.iova() + draft.length() - 1);
+            case 8 ->
+                draft.add(Kind.IOAS_ALLOW_IOVAS, file(), object(), draft.iova(), draft.iova() + draft.length() - 1);
             case 9 -> draft.add(Kind.VFIO_IOAS, file(), draft.below(3), object());
-            case 10 -> draft.add(Kind.IOMMUFD_OPTION, file(), 0, draft.below(2), draft.chance(90) ? 0 : 1, draft.below(3));
+            case 10 ->
+                draft.add(Kind.IOMMUFD_OPTION, file(), 0, draft.below(2), draft.chance(90) ? 0 : 1, draft.below(3));
             default -> draft.add(Kind.IOMMUFD_OPTION, file(), 1, draft.below(2), object(), draft.below(3));
         }
     }
@@ -144,10 +177,23 @@ final class RandomIommufdCalls implements RandomCalls {
     private void addOfHardware() {
         switch (draft.below(4)) {
             case 0, 1 ->
-                draft.add(Kind.HW_INFO, file(), draft.rarely(4), deviceObject(), draft.chance(70) ? 0 : draft.below(3), infoRoom());
+                draft.add(
+                        Kind.HW_INFO,
+                        file(),
+                        draft.rarely(4),
+                        deviceObject(),
+                        draft.chance(70) ? 0 : draft.below(3),
+                        infoRoom());
             case 2 -> draft.add(Kind.SET_DIRTY_TRACKING, file(), hwptObject(), draft.chance(90) ? draft.below(2) : 2);
             default ->
-                draft.add(Kind.GET_DIRTY_BITMAP, file(), hwptObject(), draft.rarely(4), draft.iova(), bitmapLength(), bitmapPage());
+                draft.add(
+                        Kind.GET_DIRTY_BITMAP,
+                        file(),
+                        hwptObject(),
+                        draft.rarely(4),
+                        draft.iova(),
+                        bitmapLength(),
+                        bitmapPage());
         }
     }
 
@@ -167,8 +213,83 @@ final class RandomIommufdCalls implements RandomCalls {
                     draft.add(Kind.DETACH_PASID, device, pasid());
                 }
             }
-            default -> draft.add(Kind.HWPT_ALLOC, file(), draft.chance(90) ? 0 : draft.below(16), object(), object());
+            default ->
+                addHwpt(
+                        draft.chance(60) ? 0 : draft.below(draft.chance(95) ? 16 : 32),
+                        deviceObject(),
+                        object(),
+                        draft.chance(95) ? 0 : draft.below(3));
         }
+    }
+
+    /** What a VMM asks for a guest that has an IOMMU. */
+    private void addOfGuest() {
+        switch (draft.below(12)) {
+            case 0, 1, 2 ->
+                addHwpt(
+                        draft.rarely(16),
+                        deviceObject(),
+                        hwptObject(),
+                        draft.chance(85) ? HwptAlloc.DATA_VTD_S1 : draft.below(10));
+            case 3, 4 ->
+                draft.add(
+                        Kind.HWPT_INVALIDATE,
+                        file(),
+                        draft.chance(60) ? 4 : object(),
+                        draft.below(3),
+                        draft.below(2),
+                        guestAddress(),
+                        pages(),
+                        guestAddress(),
+                        pages());
+            case 5 -> draft.add(Kind.FAULT_QUEUE_ALLOC, file(), draft.rarely(2), draft.rarely(2));
+            case 6 -> draft.add(Kind.CLOSE_QUEUE, draft.rarely(2));
+            case 7 ->
+                draft.add(Kind.VIOMMU_ALLOC, file(), draft.rarely(2), draft.below(4), deviceObject(), hwptObject());
+            case 8 -> draft.add(Kind.VDEVICE_ALLOC, file(), object(), deviceObject(), draft.below(4));
+            case 9 ->
+                draft.add(
+                        Kind.EVENT_QUEUE_ALLOC,
+                        file(),
+                        draft.rarely(2),
+                        object(),
+                        draft.below(3),
+                        draft.chance(80) ? 16 : draft.oneOf(0, 1 << 19, (1 << 19) + 1, 0xffffffffL),
+                        draft.below(2));
+            case 10 ->
+                draft.add(
+                        Kind.HW_QUEUE_ALLOC,
+                        file(),
+                        draft.rarely(2),
+                        object(),
+                        draft.below(3),
+                        draft.iova(),
+                        draft.length());
+            default -> draft.add(Kind.ATTACH_IOMMUFD, draft.function(), draft.chance(80) ? 4 : object());
+        }
+    }
+
+    /** A guest's table matters only with a type. */
+    private void addHwpt(int flags, long device, long parent, int type) {
+        draft.add(
+                Kind.HWPT_ALLOC,
+                file(),
+                flags,
+                device,
+                parent,
+                type,
+                type == 0 ? 0 : guestAddress(),
+                type == 0 ? 0 : draft.chance(80) ? 48 : draft.oneOf(0, 39, 57, 64),
+                type == 0 ? 0 : draft.rarely(16),
+                (flags & HwptAlloc.FAULT_ID_VALID) == 0 ? 0 : draft.chance(90) ? 3 + draft.below(4) : object());
+    }
+
+    private long guestAddress() {
+        return draft.chance(90) ? 0x2000000 + draft.below(16) * PAGE : draft.iova();
+    }
+
+    private long pages() {
+        return draft.chance(90) ? 1 + draft.below(8) : draft.oneOf(FirstStageInvalidation.ALL_PAGES, 512, 1L << 40);
     }
 
     private void addOfMemory() {

@@ -89,8 +89,7 @@ final class RandomVfioCalls implements RandomCalls {
             draft.addDma();
         } else if (kind < 67) {
             int flags = draft.chance(90) ? 1 << draft.below(3) : draft.below(8);
-            draft.add(
-                    Kind.DIRTY_PAGES, container(), flags, draft.iova(), draft.length(), bitmapPage(), bitmapBytes());
+            draft.add(Kind.DIRTY_PAGES, container(), flags, draft.iova(), draft.length(), bitmapPage(), bitmapBytes());
         } else if (kind < 72) {
             addMemory();
         } else if (kind < 75) {
@@ -116,7 +115,15 @@ final class RandomVfioCalls implements RandomCalls {
             draft.add(Kind.UNMAP_DMA, container(), 0, 0, 2, 24, PAGE, 8);
         } else {
             int flags = draft.below(draft.chance(90) ? 8 : 16);
-            draft.add(Kind.UNMAP_DMA, container(), draft.iova(), draft.length(), flags, draft.chance(70) ? 48 : 24, bitmapPage(), bitmapBytes());
+            draft.add(
+                    Kind.UNMAP_DMA,
+                    container(),
+                    draft.iova(),
+                    draft.length(),
+                    flags,
+                    draft.chance(70) ? 48 : 24,
+                    bitmapPage(),
+                    bitmapBytes());
         }
     }
 
@@ -146,7 +153,8 @@ final class RandomVfioCalls implements RandomCalls {
             case 0, 1 -> draft.add(Kind.OPEN_GROUP, group);
             case 2 -> draft.add(Kind.CLOSE_GROUP, group);
             case 3, 4 ->
-                draft.add(Kind.SET_CONTAINER, group, draft.chance(90) ? container() : VfioCall.NO_FILE + draft.below(2));
+                draft.add(
+                        Kind.SET_CONTAINER, group, draft.chance(90) ? container() : VfioCall.NO_FILE + draft.below(2));
             case 5 -> draft.add(Kind.UNSET_CONTAINER, group);
             default -> draft.add(Kind.GROUP_STATUS, group);
         }
