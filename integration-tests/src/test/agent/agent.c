@@ -273,6 +273,8 @@ static void print_changes(void) {
 
 #define MACHINES 2
 
+#define MOST_ARGUMENTS 10
+
 struct machine {
     int fd, vfio;
 };
@@ -681,7 +683,15 @@ static const struct {
     {"ioas_allow_iovas", 4, ioas_allow_iovas},     // iommufd, ioas, first and last address
     {"iommufd_option", 5, iommufd_option},         // iommufd, option, operation, object, value
     {"vfio_ioas", 3, vfio_ioas},                   // iommufd, operation, ioas
-    {"hwpt_alloc", 4, hwpt_alloc},                 // iommufd, flags, object of a device, parent
+    // iommufd, flags, object of a device, parent, type of data, address, width and flags of a table, fault queue
+    {"hwpt_alloc", 9, hwpt_alloc},
+    {"hwpt_invalidate", 8, hwpt_invalidate},     // iommufd, hwpt, 0 to 2 ranges, flags, address, pages; again
+    {"fault_queue_alloc", 3, fault_queue_alloc}, // iommufd, flags, slot
+    {"event_queue_alloc", 6, event_queue_alloc}, // iommufd, flags, virtual IOMMU, type, depth, slot
+    {"close_queue", 1, close_queue},             // slot
+    {"viommu_alloc", 5, viommu_alloc},           // iommufd, flags, type, object of a device, parent
+    {"vdevice_alloc", 4, vdevice_alloc},         // iommufd, virtual IOMMU, object of a device, number
+    {"hw_queue_alloc", 6, hw_queue_alloc},       // iommufd, flags, virtual IOMMU, type, iova, length
     {"open_device_file", 1, open_device_file},     // device: a function
     {"bind_iommufd", 2, bind_iommufd},             // device, iommufd
     {"attach_iommufd", 2, attach_iommufd},         // device, object
@@ -704,12 +714,12 @@ static int numbers(char *line, u64 *into, int most) {
 }
 
 static void perform(char *line) {
-    u64 arguments[8];
+    u64 arguments[MOST_ARGUMENTS];
     size_t length = strcspn(line, " ");
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
         if (strlen(calls[i].name) == length && !strncmp(calls[i].name, line, length)) {
             errno = EINVAL;
-            check(numbers(line, arguments, 8) == calls[i].arguments, line);
+            check(numbers(line, arguments, MOST_ARGUMENTS) == calls[i].arguments, line);
             calls[i].perform(arguments);
             fprintf(answers, "\n");
             return;

@@ -25,18 +25,29 @@
 #define GET_HW_INFO CALL(0x8a)
 #define SET_DIRTY_TRACKING CALL(0x8b)
 #define GET_DIRTY_BITMAP CALL(0x8c)
+#define HWPT_INVALIDATE CALL(0x8d)
+#define FAULT_QUEUE_ALLOC CALL(0x8e)
 #define IOAS_MAP_FILE CALL(0x8f)
+#define VIOMMU_ALLOC CALL(0x90)
+#define VDEVICE_ALLOC CALL(0x91)
+#define VEVENTQ_ALLOC CALL(0x93)
+#define HW_QUEUE_ALLOC CALL(0x94)
 #define BIND_IOMMUFD CALL(VFIO_BASE + 18)
 #define ATTACH_IOMMUFD_PT CALL(VFIO_BASE + 19)
 #define DETACH_IOMMUFD_PT CALL(VFIO_BASE + 20)
 
 #define WITH_PASID 1
 
+// Bytes of the first form of HWPT_ALLOC's argument that has data, and no fault queue.
+#define WITHOUT_QUEUE 40
+
 #define FILES 2
+#define QUEUES 2
 #define RANGES 16
 #define INFO_WORDS 16
 
 static int files[FILES];
+static int queues[QUEUES];
 
 int has_iommufd(void) {
     return access("/dev/iommu", F_OK) == 0;
@@ -44,6 +55,7 @@ int has_iommufd(void) {
 
 void prepare_iommufd(void) {
     memset(files, -1, sizeof files);
+    memset(queues, -1, sizeof queues);
 }
 
 void open_iommufd(const u64 *a) {
@@ -158,12 +170,111 @@ void vfio_ioas(const u64 *a) {
     }
 }
 
+// Data of type 0 is none; of any other it has the form of VT-d's first stage.
 void hwpt_alloc(const u64 *a) {
+    struct {
+        u64 flags, address;
+        u32 width, reserved;
+    } table = {a[7], a[5], a[6], 0};
     struct {
         u32 size, flags, device, parent, id, reserved, type, length;
         u64 data;
-    } alloc = {.size = sizeof alloc, .flags = a[1], .device = a[2], .parent = a[3]};
+        u32 queue, reserved2;
+    } alloc = {.size = a[8] ? sizeof alloc : WITHOUT_QUEUE, .flags = a[1], .device = a[2], .parent = a[3],
+               .type = a[4], .queue = a[8]};
+    if (a[4]) {
+        alloc.length = sizeof table;
+        alloc.data = (uintptr_t) &table;
+    }
     if (result(ioctl(files[a[0]], HWPT_ALLOC, &alloc)) == 0) {
+        field("id", alloc.id);
+    }
+}
+
+// Up to two ranges of VT-d's first stage.
+void hwpt_invalidate(const u64 *a) {
+    struct {
+        u64 address, pages;
+        u32 flags, reserved;
+    } ranges[] = {{a[4], a[5], a[3], 0}, {a[6], a[7], a[3], 0}};
+    struct {
+        u32 size, hwpt;
+        u64 data;
+        u32 type, length, count, reserved;
+    } invalidate = {.size = sizeof invalidate, .hwpt = a[1], .data = (uintptr_t) ranges, .length = sizeof *ranges,
+                    .count = a[2]};
+    int value, known;
+    check(a[2] <= sizeof ranges / sizeof *ranges, "room for ranges");
+    value = ioctl(files[a[0]], HWPT_INVALIDATE, &invalidate);
+    known = value == 0 || (errno != EBADF && errno != ENOTTY);
+    result(value);
+    if (known) {
+        field("done", invalidate.count); // also where a range was refused
+    }
+}
+
+static int queue_taken(u64 queue) {
+    if (queues[queue] < 0) {
+        return 0;
+    }
+    skipped();
+    return 1;
+}
+
+void fault_queue_alloc(const u64 *a) {
+    struct {
+        u32 size, flags, id;
+        int32_t file;
+    } alloc = {.size = sizeof alloc, .flags = a[1]};
+    if (!queue_taken(a[2]) && result(ioctl(files[a[0]], FAULT_QUEUE_ALLOC, &alloc)) == 0) {
+        queues[a[2]] = alloc.file;
+        field("id", alloc.id);
+    }
+}
+
+void event_queue_alloc(const u64 *a) {
+    struct {
+        u32 size, flags, viommu, type, depth, id;
+        int32_t file;
+        u32 reserved;
+    } alloc = {.size = sizeof alloc, .flags = a[1], .viommu = a[2], .type = a[3], .depth = a[4]};
+    if (!queue_taken(a[5]) && result(ioctl(files[a[0]], VEVENTQ_ALLOC, &alloc)) == 0) {
+        queues[a[5]] = alloc.file;
+        field("id", alloc.id);
+    }
+}
+
+void close_queue(const u64 *a) {
+    int fd = queues[a[0]];
+    queues[a[0]] = -1;
+    result(close(fd));
+}
+
+void viommu_alloc(const u64 *a) {
+    struct {
+        u32 size, flags, type, device, hwpt, id;
+    } alloc = {.size = sizeof alloc, .flags = a[1], .type = a[2], .device = a[3], .hwpt = a[4]};
+    if (result(ioctl(files[a[0]], VIOMMU_ALLOC, &alloc)) == 0) {
+        field("id", alloc.id);
+    }
+}
+
+void vdevice_alloc(const u64 *a) {
+    struct {
+        u32 size, viommu, device, id;
+        u64 number;
+    } alloc = {.size = sizeof alloc, .viommu = a[1], .device = a[2], .number = a[3]};
+    if (result(ioctl(files[a[0]], VDEVICE_ALLOC, &alloc)) == 0) {
+        field("id", alloc.id);
+    }
+}
+
+void hw_queue_alloc(const u64 *a) {
+    struct {
+        u32 size, flags, viommu, type, index, id;
+        u64 iova, length;
+    } alloc = {.size = sizeof alloc, .flags = a[1], .viommu = a[2], .type = a[3], .iova = a[4], .length = a[5]};
+    if (result(ioctl(files[a[0]], HW_QUEUE_ALLOC, &alloc)) == 0) {
         field("id", alloc.id);
     }
 }

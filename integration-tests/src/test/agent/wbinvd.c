@@ -68,6 +68,8 @@ static void start_trace(void) {
                   | probe("p:wbinvd/on_each_cpu on_each_cpu_cond_mask func=%si:symbol mask=+0(%r8):x64\n"),
             "mask");
     check(probe("p:wbinvd/ran wbinvd_ipi\n") | probe("p:wbinvd/ran2 __wbinvd\n"), "ran");
+    check(probe("p:wbinvd/all_cpus wbinvd_on_all_cpus\n"), "all_cpus");
+    probe("p:wbinvd/all_cpus2 wbnoinvd_on_all_cpus\n"); // newer kernels have it
     put(TRACING "events/wbinvd/enable", "1");
 }
 

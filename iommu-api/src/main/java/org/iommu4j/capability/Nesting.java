@@ -14,12 +14,12 @@ public interface Nesting {
      * Makes a nested domain: a guest's table translates first, this domain translates the result [nest-1].
      *
      * <p>A page that either stage misses, and an entry of either stage with reserved bits, is a fault [nest-2]. The
-     * parent can't be closed while nested domains of it exist [nest-3].
+     * parent can't be closed while nested domains of it exist [nest-3]. A table of a form that the device's unit can't
+     * walk is refused, here with EINVAL or when the device is attached [nest-4].
      *
      * @param device the device that the domain is for; it is not attached
      * @param table the guest's table, in a record of the driver's vendor
-     * @throws org.iommu4j.IommuException EINVAL (misaligned table, something that no unit has) [nest-4];
-     *     EOPNOTSUPP (the unit does not nest, the record is another vendor's) [nest-5]; ENODEV (another driver's
+     * @throws org.iommu4j.IommuException EOPNOTSUPP (the unit does not nest, the record is another vendor's) [nest-5]; ENODEV (another driver's
      *     device, the domain is closed) [nest-6]; ENOMEM, ENOSPC (out of domain ids) [nest-7]
      */
     IommuDomain allocateNested(IommuDevice device, GuestTable table);

@@ -114,7 +114,7 @@ final class NestedDomain extends TranslatingDomain implements DomainWithoutTable
                     guest.addressWidth() == 57 ? 5 : 4,
                     guest.address(),
                     guest.has(FirstStageTable.SUPERVISOR_REQUESTS),
-                    guest.has(FirstStageTable.WRITE_PROTECT),
+                    guest.has(FirstStageTable.SUPERVISOR_REQUESTS) && guest.has(FirstStageTable.WRITE_PROTECT),
                     guest.has(FirstStageTable.EXTENDED_ACCESSED))
         };
     }

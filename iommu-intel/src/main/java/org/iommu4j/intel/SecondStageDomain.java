@@ -230,15 +230,7 @@ final class SecondStageDomain extends PagingDomain {
         if (!(table instanceof FirstStageTable guest)) {
             throw new IommuException(Errno.EOPNOTSUPP, "a guest's table as VT-d has none: " + table);
         }
-        if (guest.has(~FirstStageTable.ALL_FLAGS)) {
-            throw new IommuException(Errno.EINVAL, "unknown flags of the " + guest);
-        }
         // Whether the unit can walk such a table is asked when a device is attached: intel_pasid_setup_nested.
-        long address = guest.address();
-        if ((address & 0xfff) != 0 || address < 0 || address > table().end()) {
-            throw new IommuException(
-                    Errno.EINVAL, guest + ", expected a frame up to 0x" + Long.toHexString(table().end()));
-        }
         return nestedFactory.nest(this, guest);
     }
 

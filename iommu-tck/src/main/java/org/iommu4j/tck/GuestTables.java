@@ -43,7 +43,7 @@ public interface GuestTables {
     /** Returns what the guest says of tables that begin at a guest-physical address. */
     GuestTable table(long root);
 
-    /** Returns tables that are refused with EINVAL: a misaligned one, and ones that the subject's unit can't walk. */
+    /** Returns tables that the subject's unit can't walk: refused with EINVAL, or when a device is attached. */
     List<GuestTable> refused(long root);
 
     /** Returns an entry of a parent domain with a reserved bit set. */

@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import org.iommu4j.Errno;
+import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.PageResponse;
 import org.iommu4j.intel.conformance.IntelMachines;
@@ -466,6 +467,37 @@ class IommufdObjectsTest {
         map(ofUser, other, 6);
         assertThat(account.charged()).isEqualTo(6);
         assertThat(limited.charged()).isZero();
+    }
+
+    @Test
+    void pagesAreChargedWhenTheyAreMapped() {
+        IommufdBench bench = everything("7.3");
+        UserAccount account = new UserAccount(2);
+        Iommufd iommufd = Iommufd.open(bench.options, new IommufdUser(bench.process, account, Set.of()));
+        int device = bench.file(bench.first).bind(iommufd);
+        int ioas = iommufd.ioasAlloc(0);
+        int hwpt = iommufd.hwptAlloc(new HwptAlloc(0, device, ioas));
+        long pinned = bench.process.pinned();
+        assertRefused(Errno.ENOMEM, () -> map(iommufd, ioas, 3));
+        assertThat(bench.process.pinned()).isEqualTo(pinned);
+        assertThat(account.charged()).isZero();
+        assertThat(iommufd.hwpt(hwpt).domain().translate(IOVA)).isEqualTo(IommuDomain.UNMAPPED);
+        map(iommufd, ioas, 2);
+        assertThat(account.charged()).isEqualTo(2);
+        // The first domain of another IOAS maps what is there.
+        int parent = iommufd.ioasAlloc(0);
+        map(iommufd, parent, 1);
+        assertRefused(Errno.ENOMEM, () -> iommufd.hwptAlloc(new HwptAlloc(0, device, parent)));
+        assertThat(iommufd.ioasUnmap(ioas, IOVA, 2 * PAGE)).isEqualTo(2 * PAGE);
+        assertThat(account.charged()).isZero();
+        iommufd.hwptAlloc(new HwptAlloc(HwptAlloc.NEST_PARENT, device, parent));
+        assertThat(account.charged()).isEqualTo(1);
+        // A domain that refuses is asked before the account that is full.
+        IoasMap readOnly =
+                new IoasMap(IoasMap.FIXED_IOVA | IoasMap.READABLE, parent, MEMORY + PAGE, 3 * PAGE, IOVA + PAGE);
+        assertRefused(Errno.EINVAL, () -> iommufd.ioasMap(readOnly));
+        assertThat(account.charged()).isEqualTo(1);
+        assertThat(bench.process.pinned()).isEqualTo(pinned + 1);
     }
 
     @Test

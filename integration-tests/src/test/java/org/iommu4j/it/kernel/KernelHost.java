@@ -164,8 +164,8 @@ final class KernelHost {
                         .withBootOptions(BootOptions.DEFAULT)));
     }
 
-    private static TranslationUnitSpec with(
-            TranslationUnitSpec unit, String name, long base, Map<String, Long> changed) {
+    /** Returns a unit by another name, elsewhere, with other registers. */
+    static TranslationUnitSpec with(TranslationUnitSpec unit, String name, long base, Map<String, Long> changed) {
         Map<String, Long> registers = new HashMap<>(unit.registers());
         registers.putAll(changed);
         return new TranslationUnitSpec(

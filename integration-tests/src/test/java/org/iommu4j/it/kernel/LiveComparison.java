@@ -9,7 +9,6 @@ import java.util.TreeMap;
 import java.util.function.IntFunction;
 import java.util.stream.Stream;
 import org.iommu4j.sim.spi.MachineDescription;
-import org.iommu4j.workbench.Workbench;
 
 /**
  * Random sequences on one boot of a kernel, and here: every answer is compared. A difference is shrunk, on the same
@@ -39,9 +38,10 @@ final class LiveComparison {
     /** Makes a comparison; a function behind a bridge moves to another container on both sides. */
     LiveComparison(LiveKernel kernel) {
         this.kernel = kernel;
-        Workbench workbench = Workbench.create();
-        machine = workbench.describe(workbench.read(kernel.capture()));
-        moved = kernel.machine().knowsBuses() ? Optional.of(moveFunction()) : Optional.empty();
+        machine = kernel.description();
+        moved = kernel.machine().doesDma() && kernel.machine().knowsBuses()
+                ? Optional.of(moveFunction())
+                : Optional.empty();
     }
 
     private Difference moveFunction() {
@@ -52,9 +52,13 @@ final class LiveComparison {
     /**
      * Returns how many of the functions may do DMA in any sequence. Those behind a bridge may not where a driver leaves
      * the context entry of the bridge's id in the unit, as it did from 6.11 to 7.2: it would lead to tables that an
-     * earlier sequence freed. Nor may they where the unit does not know them.
+     * earlier sequence freed. Nor may they where the unit does not know them. None may where the kernel believes in what
+     * the unit does not do.
      */
     int functionsForDma() {
+        if (!kernel.machine().doesDma()) {
+            return 0;
+        }
         return moved.filter(answered -> Stream.of(answered.theirs, answered.ours)
                         .noneMatch(answers -> answers.get(answers.size() - 1).contains(" 0+0x1010=")))
                 .map(known -> LiveKernel.FUNCTIONS.size())

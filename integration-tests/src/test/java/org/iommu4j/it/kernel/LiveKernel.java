@@ -19,6 +19,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -27,7 +28,10 @@ import java.util.stream.Stream;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.it.qemu.Qemu;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.witness.Witnesses;
+import org.iommu4j.workbench.Workbench;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -61,6 +65,7 @@ final class LiveKernel implements AutoCloseable {
     private static final String REQUIRED = "iommu4j.kernel.required";
     private static final int SEQUENCES_BYTES = 16 << 20;
     private static final int DISK_BYTES = 2 * SEQUENCES_BYTES;
+    private static final String RAM = "ram";
     private static final int TRIES = 3;
     private static final long BOOT_SECONDS = 120;
     private static final long ANSWER_SECONDS = 60;
@@ -81,7 +86,7 @@ final class LiveKernel implements AutoCloseable {
     private final BlockingQueue<String> lines = new LinkedBlockingQueue<>();
     private final LinuxRelease release;
     private final boolean iommufd;
-    private final Path capture;
+    private final MachineDescription description;
 
     private LiveKernel(Qemu qemu, LiveMachine machine, Path directory, Process shell, SocketChannel port)
             throws IOException {
@@ -96,13 +101,24 @@ final class LiveKernel implements AutoCloseable {
         String[] ready = await("READY ", BOOT_SECONDS).split(" ", 5);
         iommufd = ready[2].equals("1");
         release = Transcript.release(ready[4], ready[3]);
-        capture = directory.resolve("capture.tar");
+        Path capture = directory.resolve("capture.tar");
         try (RandomAccessFile disk = disk("r")) {
             byte[] archive = new byte[Integer.parseInt(ready[1])];
             disk.seek(SEQUENCES_BYTES);
             disk.readFully(archive);
             Files.write(capture, archive);
         }
+        Workbench workbench = Workbench.create();
+        MachineDescription captured = workbench.describe(workbench.read(capture));
+        description = machine.believed() == 0 ? captured : believing(captured);
+    }
+
+    /** Has the kernel believe that its unit can do more, and returns a machine whose unit can. */
+    private MachineDescription believing(MachineDescription captured) {
+        TranslationUnitSpec unit = captured.units().get(0);
+        GuestRam.addToEcap(directory.resolve(RAM), unit, machine.believed());
+        return captured.withUnits(List.of(KernelHost.with(
+                unit, unit.name(), unit.registerBase(), Map.of("ECAP", unit.register("ECAP") | machine.believed()))));
     }
 
     /** Returns the folders of kernels that this build names, or one name of nothing. */
@@ -191,8 +207,16 @@ final class LiveKernel implements AutoCloseable {
         }
     }
 
-    private static List<String> arguments(Qemu qemu, Path folder, Path directory, LiveMachine machine, int cpus) {
-        List<String> arguments = new ArrayList<>(List.of("-machine", "q35", "-accel", "tcg", "-cpu", "max"));
+    private static List<String> arguments(
+            Qemu qemu, Path folder, Path directory, LiveMachine machine, int cpus) {
+        List<String> arguments = new ArrayList<>(List.of("-accel", "tcg", "-cpu", "max"));
+        if (machine.believed() == 0) {
+            arguments.addAll(List.of("-machine", "q35"));
+        } else {
+            arguments.addAll(List.of("-machine", "q35,memory-backend=ram"));
+            String ram = "memory-backend-file,id=ram,size=512M,share=on,mem-path=" + directory.resolve(RAM);
+            arguments.addAll(List.of("-object", ram));
+        }
         arguments.addAll(List.of("-smp", Integer.toString(cpus), "-m", "512M"));
         if (cpus == 1) {
             arguments.addAll(List.of("-icount", "shift=0,sleep=off"));
@@ -298,9 +322,9 @@ final class LiveKernel implements AutoCloseable {
         return iommufd;
     }
 
-    /** Returns the capture that the guest made of itself. */
-    Path capture() {
-        return capture;
+    /** Returns its machine, as the capture has it that the guest made of itself. */
+    MachineDescription description() {
+        return description;
     }
 
     /** Has the agent perform sequences, and returns the answers of each: result, errno and outputs. */

@@ -8,18 +8,34 @@ import org.iommu4j.it.qemu.Qemu;
 /** A machine of QEMU that live kernels are booted on. */
 enum LiveMachine {
     /** VT-d with snoop control. */
-    INTEL(qemu -> "intel-iommu,snoop-control=on", "intel_iommu=on"),
+    INTEL(qemu -> "intel-iommu,snoop-control=on", "intel_iommu=on", 0),
     /** VT-d without it. */
-    INTEL_WITHOUT_SNOOP_CONTROL(qemu -> "intel-iommu,snoop-control=off", "intel_iommu=on"),
+    INTEL_WITHOUT_SNOOP_CONTROL(qemu -> "intel-iommu,snoop-control=off", "intel_iommu=on", 0),
+    /**
+     * VT-d in scalable mode, of which the kernel believes that it nests, records written pages (SSADS) and walks its
+     * tables coherently (SMPWC). QEMU's does none of it: what the driver allocates and answers is compared, and nobody
+     * does DMA.
+     */
+    INTEL_NESTING(
+            qemu -> "intel-iommu,x-scalable-mode=on,aw-bits=48,snoop-control=on",
+            "intel_iommu=on,sm_on",
+            1L << 26 | 1L << 45 | 1L << 48),
     /** AMD-Vi with v1 tables. */
-    AMD(Qemu::amdViUnit, "amd_iommu=pgtbl_v1");
+    AMD(Qemu::amdViUnit, "amd_iommu=pgtbl_v1", 0);
 
     private final Function<Qemu, String> unit;
     private final String option;
+    private final long believed;
 
-    LiveMachine(Function<Qemu, String> unit, String option) {
+    LiveMachine(Function<Qemu, String> unit, String option, long believed) {
         this.unit = unit;
         this.option = option;
+        this.believed = believed;
+    }
+
+    /** Returns the bits of ECAP that the unit does not have and the kernel is made to believe in. */
+    long believed() {
+        return believed;
     }
 
     /** Returns a QEMU's device for its unit. */
@@ -58,5 +74,10 @@ enum LiveMachine {
      */
     boolean knowsBuses() {
         return this != AMD;
+    }
+
+    /** Returns whether the unit does what the kernel believes, so that DMA can be compared. */
+    boolean doesDma() {
+        return believed == 0;
     }
 }

@@ -12,6 +12,9 @@ import java.util.Set;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.capability.GuestTable;
+import org.iommu4j.intel.nesting.FirstStageInvalidation;
+import org.iommu4j.intel.nesting.FirstStageTable;
 import org.iommu4j.platform.ProcessMemory;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.UserProcess;
@@ -19,8 +22,11 @@ import org.iommu4j.vfio.Vfio;
 import org.iommu4j.vfio.VfioDevice;
 import org.iommu4j.vfio.VfioDeviceFile;
 import org.iommu4j.vfio.iommufd.DirtyRange;
+import org.iommu4j.vfio.iommufd.EventQueue;
+import org.iommu4j.vfio.iommufd.FaultQueue;
 import org.iommu4j.vfio.iommufd.HwInfo;
 import org.iommu4j.vfio.iommufd.HwptAlloc;
+import org.iommu4j.vfio.iommufd.Invalidated;
 import org.iommu4j.vfio.iommufd.IoasCopy;
 import org.iommu4j.vfio.iommufd.IoasMap;
 import org.iommu4j.vfio.iommufd.IoasMapFile;
@@ -37,7 +43,11 @@ final class SimulatedIommufd {
     private static final int GET = 0;
     private static final int SET = 1;
     private static final int OPTION_SET = 0;
+    private static final int INVALIDATION_BYTES = 24;
     private static final Object MISSING = new Object();
+
+    /** A guest's table of another vendor. */
+    private static final GuestTable OTHER_TABLE = new GuestTable() {};
 
     private final Vfio vfio;
     private final List<VfioDevice> devices;
@@ -47,6 +57,9 @@ final class SimulatedIommufd {
     private final UserProcess otherFile;
     private final Map<Long, Iommufd> files = new HashMap<>();
     private final Map<Long, VfioDeviceFile> deviceFiles = new HashMap<>();
+
+    /** What closes the file of each open queue. */
+    private final Map<Long, Runnable> queues = new HashMap<>();
 
     /**
      * Opens no iommufd yet.
@@ -129,13 +142,33 @@ final class SimulatedIommufd {
             case IOAS_ALLOW_IOVAS -> file(first).ioasAllowIovas(call.number(1), call.argument(2), call.argument(3));
             case IOMMUFD_OPTION -> option(file(first), call, out);
             case VFIO_IOAS -> vfioIoas(file(first), call, out);
-            case HWPT_ALLOC ->
+            case HWPT_ALLOC -> field(out, "id", file(first).hwptAlloc(hwptAlloc(call)));
+            case HWPT_INVALIDATE -> invalidate(file(first), call, out);
+            case FAULT_QUEUE_ALLOC -> {
+                checkFree(call.argument(2));
+                FaultQueue queue = file(first).faultQueueAlloc(call.number(1));
+                queues.put(call.argument(2), queue::close);
+                field(out, "id", queue.id());
+            }
+            case EVENT_QUEUE_ALLOC -> {
+                checkFree(call.argument(5));
+                EventQueue queue =
+                        file(first).veventqAlloc(call.number(1), call.number(2), call.number(3), call.number(4));
+                queues.put(call.argument(5), queue::close);
+                field(out, "id", queue.id());
+            }
+            case CLOSE_QUEUE -> closeQueue(first);
+            case VIOMMU_ALLOC ->
                 field(
                         out,
                         "id",
-                        file(first)
-                                .hwptAlloc(new HwptAlloc(
-                                        call.number(1), call.number(2), call.number(3), HwptAlloc.DATA_NONE, null, 0)));
+                        file(first).viommuAlloc(call.number(1), call.number(2), call.number(3), call.number(4)));
+            case VDEVICE_ALLOC ->
+                field(out, "id", file(first).vdeviceAlloc(call.number(1), call.number(2), call.argument(3)));
+            case HW_QUEUE_ALLOC ->
+                file(first)
+                        .hwQueueAlloc(
+                                call.number(1), call.number(2), call.number(3), call.argument(4), call.argument(5));
             case OPEN_DEVICE_FILE -> deviceFiles.put(first, VfioDeviceFile.open(vfio, devices.get((int) first)));
             case BIND_IOMMUFD -> field(out, "id", bind(first, call.argument(1)));
             case ATTACH_IOMMUFD -> field(out, "id", deviceFile(first).attach(call.number(1)));
@@ -208,6 +241,50 @@ final class SimulatedIommufd {
         }
     }
 
+    private static HwptAlloc hwptAlloc(VfioCall call) {
+        int type = call.number(4);
+        GuestTable table = switch (type) {
+            case HwptAlloc.DATA_NONE -> null;
+            case HwptAlloc.DATA_VTD_S1 -> new FirstStageTable(call.argument(5), call.number(6), call.number(7));
+            default -> OTHER_TABLE;
+        };
+        return new HwptAlloc(call.number(1), call.number(2), call.number(3), type, table, call.number(8));
+    }
+
+    /** Tells how many ranges were done also where one is refused. */
+    private static void invalidate(Iommufd file, VfioCall call, StringBuilder out) {
+        boolean leaf = call.number(3) != 0;
+        List<FirstStageInvalidation> ranges = List.of(
+                        new FirstStageInvalidation(call.argument(4), call.argument(5), leaf),
+                        new FirstStageInvalidation(call.argument(6), call.argument(7), leaf))
+                .subList(0, call.number(2));
+        int done = 0;
+        try {
+            Invalidated result = file.hwptInvalidate(call.number(1), INVALIDATION_BYTES, ranges);
+            done = result.done();
+            if (result.failure() != null) {
+                throw result.failure();
+            }
+        } catch (IommuException refusal) {
+            if (refusal.errno() != Errno.ENOTTY) {
+                field(out, "done", done);
+            }
+            throw refusal;
+        }
+        field(out, "done", done);
+    }
+
+    private void checkFree(long slot) {
+        if (queues.containsKey(slot)) {
+            throw new Skipped();
+        }
+    }
+
+    private void closeQueue(long slot) {
+        Runnable close = Optional.ofNullable(queues.remove(slot)).orElseThrow(SimulatedIommufd::noFile);
+        close.run();
+    }
+
     private static void hardwareInfo(Iommufd file, VfioCall call, StringBuilder out) {
         HwInfo info = file.getHwInfo(call.number(2), call.number(1), call.number(3));
         List<Integer> words = info.hardware().words();
@@ -273,6 +350,7 @@ final class SimulatedIommufd {
     /** Closes all files. */
     void exit() {
         deviceFiles.values().forEach(VfioDeviceFile::close);
+        queues.values().forEach(Runnable::run);
         files.values().forEach(Iommufd::close);
     }
 }

@@ -167,7 +167,7 @@ final class SimulatedVfio {
         try {
             return perform(call, outputs) + " 0" + outputs;
         } catch (IommuException refusal) {
-            return "-1 " + refusal.errno().name();
+            return "-1 " + refusal.errno().name() + outputs;
         } catch (SimulatedIommufd.Skipped skipped) {
             return "skipped";
         }
@@ -231,6 +231,13 @@ final class SimulatedVfio {
                     IOMMUFD_OPTION,
                     VFIO_IOAS,
                     HWPT_ALLOC,
+                    HWPT_INVALIDATE,
+                    FAULT_QUEUE_ALLOC,
+                    EVENT_QUEUE_ALLOC,
+                    CLOSE_QUEUE,
+                    VIOMMU_ALLOC,
+                    VDEVICE_ALLOC,
+                    HW_QUEUE_ALLOC,
                     ATTACH_IOMMUFD,
                     DETACH_IOMMUFD,
                     HW_INFO,

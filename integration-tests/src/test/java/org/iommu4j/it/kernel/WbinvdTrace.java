@@ -129,6 +129,25 @@ final class WbinvdTrace {
         return summary.isEmpty() ? List.of("SEEN " + name(test) + ": no emulated WBINVD") : summary;
     }
 
+    /** Returns whether a vCPU ran before its machine's first non-coherent device was registered. */
+    static boolean registersLate(List<TranscriptLine> test) {
+        List<String> probes = events(test).stream().map(Event::probe).toList();
+        int loaded = probes.indexOf("vcpu_load");
+        return loaded >= 0 && loaded < probes.indexOf("register");
+    }
+
+    /**
+     * Returns what wrote caches back before the guest's first WBINVD: masks, calls to all CPUs, and CPUs that executed
+     * the instruction.
+     */
+    static List<String> writtenBackUnasked(List<TranscriptLine> test) {
+        return events(test).stream()
+                .takeWhile(event -> !event.probe().equals("emulate_wbinvd"))
+                .filter(event -> event.isMask() || event.probe().matches("ran.*|all_cpus.*"))
+                .map(event -> event.probe() + " on CPU " + event.cpu())
+                .toList();
+    }
+
     private static String seen(String name, int number, int cpu, String mask, String... ran) {
         return String.format(
                 "SEEN %s: WBINVD #%d emulated on host CPU %d%s",
@@ -222,7 +241,11 @@ final class WbinvdTrace {
     private String counted(String what, Supplier<String> call, boolean isTraced) {
         long registrations = vm.registrations();
         int count = vm.noncoherentDmaCount();
+        ran.clear();
         String answer = call.get();
+        if (!ran.isEmpty()) {
+            traced.add("TRACE " + what + " wrote back " + ran);
+        }
         if (isTraced && (vm.registrations() != registrations || vm.noncoherentDmaCount() != count)) {
             traced.add("TRACE " + what);
         }

@@ -1302,17 +1302,22 @@ final class CapabilitySaboteurs {
                             "close",
                             onError((call, errno) -> detached.get() && errno == Errno.EBUSY, call -> null)));
         }));
-        all.addAll(NEST.errno("nest-4", nest, null, Errno.EOPNOTSUPP, List.of(Errno.EINVAL)));
+        all.add(NEST.changes(
+                "nest-4",
+                "says that a device is attached to a table that its unit can't walk",
+                () -> List.of(new Change(IommuDomain.class, "attach", call -> {
+                    AttachResult result = (AttachResult) call.proceed();
+                    return call.target(IommuDomain.class).type() == DomainType.NESTED ? AttachResult.ATTACHED : result;
+                }))));
         all.add(NEST.changes("nest-4", "keeps a frame for a table that it refuses", () -> {
             Domains.Opened opened = new Domains.Opened();
-            return List.of(
-                    opened.change(),
-                    new Change(
-                            Nesting.class,
-                            nest,
-                            afterError(
-                                    List.of(Errno.EINVAL),
-                                    call -> opened.frames().allocate(0))));
+            return List.of(opened.change(), new Change(IommuDomain.class, "attach", call -> {
+                AttachResult result = (AttachResult) call.proceed();
+                if (call.target(IommuDomain.class).type() == DomainType.NESTED && !result.attached()) {
+                    opened.frames().allocate(0);
+                }
+                return result;
+            }));
         }));
         all.addAll(NEST.errno("nest-5", nest, null, Errno.EINVAL, List.of(Errno.EOPNOTSUPP)));
         all.addAll(NEST.errno("nest-6", nest, null, Errno.EINVAL, List.of(Errno.ENODEV)));

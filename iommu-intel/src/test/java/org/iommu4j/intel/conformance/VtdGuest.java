@@ -59,11 +59,9 @@ public final class VtdGuest implements GuestTables {
     @Override
     public List<GuestTable> refused(long root) {
         return List.of(
-                new FirstStageTable(root + 8, WIDTH, 0),
-                new FirstStageTable(root + FRAME / 2, WIDTH, 0),
-                new FirstStageTable(1L << 52, WIDTH, 0),
-                new FirstStageTable(-FRAME, WIDTH, 0),
-                new FirstStageTable(root, WIDTH, FirstStageTable.ALL_FLAGS + 1));
+                new FirstStageTable(root, 0, 0),
+                new FirstStageTable(root, WIDTH - 1, 0),
+                new FirstStageTable(root, WIDTH + 9 + 9, 0));
     }
 
     @Override

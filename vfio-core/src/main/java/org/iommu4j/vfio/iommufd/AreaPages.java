@@ -24,13 +24,21 @@ abstract class AreaPages {
     abstract long virtualAddress(long offset);
 
     /**
-     * Finds and pins the pages of a range of bytes; all or nothing.
+     * Finds and pins the pages of a range of bytes; all or nothing. {@link #charge} follows.
      *
      * @throws IommuException EFAULT, ENOMEM
      */
     abstract void pin(long offset, long length);
 
-    /** Ends a use of the pages of a range of bytes; the last use unpins them. */
+    /**
+     * Charges the pages that were pinned since the last time. Linux maps first: what refuses to map a page does so
+     * before a limit does. Source: {@code pfn_reader_update_pinned}.
+     *
+     * @throws IommuException ENOMEM; they stay pinned
+     */
+    abstract void charge();
+
+    /** Ends a use of the pages of a range of bytes; the last use unpins them, and they are charged no longer. */
     abstract void unpin(long offset, long length, boolean dirty);
 
     /** Returns the physical address of a byte whose page is pinned. */

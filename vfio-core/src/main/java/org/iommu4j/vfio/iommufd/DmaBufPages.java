@@ -65,6 +65,11 @@ final class DmaBufPages extends AreaPages {
     }
 
     @Override
+    void charge() {
+        // Nothing was pinned.
+    }
+
+    @Override
     void unpin(long offset, long length, boolean dirty) {
         // As above.
     }

@@ -371,27 +371,42 @@ final class Ioas extends IommufdObject {
         }
     }
 
-    /** Pins an area's pages and maps them in all domains, all or nothing; does nothing without a domain. */
+    /** Maps an area in all domains, all or nothing; does nothing without a domain. */
     private void fill(IoasArea area) {
-        if (domains.isEmpty()) {
-            return;
+        if (!domains.isEmpty()) {
+            fill(area, domains, true);
         }
-        area.pages.pin(area.offset, area.length());
+    }
+
+    /**
+     * Maps an area in domains, all or nothing.
+     *
+     * @param pins whether no domain has mapped it yet: its pages are pinned before, and charged when they are mapped
+     */
+    private void fill(IoasArea area, List<IommuDomain> into, boolean pins) {
+        if (pins) {
+            area.pages.pin(area.offset, area.length());
+        }
         int done = 0;
         try {
-            for (; done < domains.size(); done++) {
-                AreaMapper.map(domains.get(done), area, largePages);
+            for (; done < into.size(); done++) {
+                AreaMapper.map(into.get(done), area, largePages);
+            }
+            if (pins) {
+                area.pages.charge();
             }
         } catch (RuntimeException failure) {
             boolean lost = isLost(failure);
             for (int i = 0; i < done; i++) {
-                RuntimeException second = AreaMapper.unmap(domains.get(i), area);
+                RuntimeException second = AreaMapper.unmap(into.get(i), area);
                 if (second != null) {
                     failure.addSuppressed(second);
                     lost = true;
                 }
             }
-            release(area, lost);
+            if (pins) {
+                release(area, lost);
+            }
             throw failure;
         }
     }
@@ -631,17 +646,7 @@ final class Ioas extends IommufdObject {
                 if (area.building) {
                     continue; // Whoever fills it waits for the lock, and finds the domain then.
                 }
-                if (pins) {
-                    area.pages.pin(area.offset, area.length());
-                }
-                try {
-                    AreaMapper.map(domain, area, largePages);
-                } catch (RuntimeException failure) {
-                    if (pins) {
-                        release(area, isLost(failure));
-                    }
-                    throw failure;
-                }
+                fill(area, List.of(domain), pins);
             }
         } catch (RuntimeException failure) {
             for (IoasArea done = areas.first(); done != area && done != null; done = areas.after(done)) {
@@ -749,7 +754,7 @@ final class Ioas extends IommufdObject {
                 long end = Long.compareUnsigned(area.last, last) < 0 ? area.last : last;
                 checkPinned(area, next, end, iova, last, write);
                 Piece piece = new Piece(area.pages, area.offsetOf(next), end - next + 1);
-                piece.pages().pin(piece.offset(), piece.length());
+                pin(piece);
                 area.accesses++;
                 pinned.add(piece);
                 if (end == last) {
@@ -780,6 +785,16 @@ final class Ioas extends IommufdObject {
         }
         if ((area.prot & (write ? Prot.WRITE : Prot.READ)) == 0) {
             throw refused(Errno.EPERM, area.iova, area.length(), write ? "it is read only" : "it is write only");
+        }
+    }
+
+    private static void pin(Piece piece) {
+        piece.pages().pin(piece.offset(), piece.length());
+        try {
+            piece.pages().charge();
+        } catch (RuntimeException refusal) {
+            piece.pages().unpin(piece.offset(), piece.length(), false);
+            throw refusal;
         }
     }
 

@@ -211,13 +211,4 @@ final class PinnedRuns {
     private void copy(int from, int to, int count) {
         System.arraycopy(runs, WORDS * from, runs, WORDS * to, WORDS * count);
     }
-
-    /** Returns how many pages there are. */
-    long pages() {
-        long pages = 0;
-        for (int run = 0; run < size; run++) {
-            pages += count(run);
-        }
-        return pages;
-    }
 }

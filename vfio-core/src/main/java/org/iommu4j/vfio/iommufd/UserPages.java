@@ -29,6 +29,11 @@ final class UserPages extends AreaPages {
 
     private final PinnedRuns runs = new PinnedRuns();
 
+    /** How many pages are pinned, and how many of them are charged. */
+    private long pinned;
+
+    private long charged;
+
     /**
      * Makes a range.
      *
@@ -131,7 +136,6 @@ final class UserPages extends AreaPages {
                             Errno.EFAULT, "frame " + Hex.of(frame) + " is no RAM, which iommufd does not map");
                 }
             }
-            accounting.charge(user, count);
         } catch (RuntimeException failure) {
             for (long frame : batch) {
                 memory.unpin(frame, false);
@@ -139,6 +143,15 @@ final class UserPages extends AreaPages {
             throw failure;
         }
         runs.add(first, batch);
+        pinned += count;
+    }
+
+    @Override
+    synchronized void charge() {
+        if (pinned > charged) {
+            accounting.charge(user, pinned - charged);
+            charged = pinned;
+        }
     }
 
     private void pin(long address, int count, long[] into) {
@@ -163,8 +176,11 @@ final class UserPages extends AreaPages {
             throw new IllegalStateException("pages " + first + " to " + (end - 1) + " are not pinned");
         }
         boolean written = dirty && writable;
-        int freed = runs.release(first, end, frame -> memory.unpin(frame, written));
-        accounting.uncharge(user, freed);
+        pinned -= runs.release(first, end, frame -> memory.unpin(frame, written));
+        if (pinned < charged) {
+            accounting.uncharge(user, charged - pinned);
+            charged = pinned;
+        }
     }
 
     @Override
@@ -206,9 +222,8 @@ final class UserPages extends AreaPages {
      */
     synchronized IommufdUser moveTo(IommufdUser next) {
         IommufdUser before = user;
-        long pinned = runs.pages();
-        accounting.charge(next, pinned);
-        accounting.uncharge(before, pinned);
+        accounting.charge(next, charged);
+        accounting.uncharge(before, charged);
         user = next;
         return before;
     }
