@@ -18,7 +18,7 @@ public record VfioInterruptInfo(int flags, int index, int count) {
     /** It is masked when it comes. */
     public static final int AUTOMASKED = 1 << 2;
 
-    /** More can't be added while some are in use: not said of MSI-X since 6.5, whose vectors x86 allocates one by one. */
+    /** More can't be added while some are in use. Since 6.5 it is not said of MSI-X: x86 allocates vectors singly. */
     public static final int NORESIZE = 1 << 3;
 
     /** Bytes of the structure, without which it is refused. */

@@ -50,8 +50,8 @@ enum LiveMachine {
 
     /**
      * Returns QEMU's options for the port of the chardev {@code answers}. On AMD interrupts of the I/O APIC get lost:
-     * the kernel has it send indexes for remapping, and QEMU's does not send them through the unit. Message-signalled
-     * ones arrive.
+     * the kernel has it send indexes for remapping, and QEMU 10.0.2 does not send them through the unit (see
+     * docs/testing.md). Message-signalled ones arrive.
      */
     List<String> port() {
         return this == AMD

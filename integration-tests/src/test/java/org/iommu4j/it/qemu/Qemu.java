@@ -75,8 +75,8 @@ public record Qemu(String binary, int major, int minor) {
     }
 
     /**
-     * Returns QEMU's device for an AMD-Vi unit that translates. From 10.0 on the unit has to be told: by default all DMA
-     * passes it, although a kernel drives it and its device table entries are valid.
+     * Returns QEMU's device for an AMD-Vi unit that translates. From 10.0 on the unit has to be told: by default all
+     * DMA passes it, although a kernel drives it and its device table entries are valid.
      */
     public String amdViUnit() {
         if (isAtLeast(11, 0)) {
