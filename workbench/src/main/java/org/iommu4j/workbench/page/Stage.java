@@ -283,8 +283,11 @@ public final class Stage {
         return frame;
     }
 
-    /** Linux has these flushes for x86 alone. For the other architectures here they only warn ({@code drm_cache.c}). */
-    private boolean flushes() {
+    /**
+     * Returns whether the kernel's drivers can flush caches. Linux has these flushes for x86 alone. For the other
+     * architectures here they only warn ({@code drm_cache.c}).
+     */
+    public boolean flushes() {
         return machine.description().processors().architecture() == Architecture.X86_64;
     }
 
