@@ -274,7 +274,8 @@ public final class Stage {
      */
     private long clearFrame() {
         long frame = machine.frames().allocate(0);
-        boolean isCached = machine.caches().map(caches -> caches.isCached(frame)).orElse(false);
+        boolean isCached =
+                machine.caches().map(caches -> caches.isCached(frame)).orElse(false);
         if (isCached || machine.peekDram(frame) != 0) {
             SystemMemory memory = machine.memory(0);
             memory.store(frame, 0);
