@@ -34,7 +34,8 @@ class InputExceptionTest {
 
     @Test
     void aReasonIsOneLineAndNeverNull() {
-        assertThat(refused(new IOException("Is a directory\nand more"))).isEqualTo("/c: can't be read (Is a directory)");
+        assertThat(refused(new IOException("Is a directory\nand more")))
+                .isEqualTo("/c: can't be read (Is a directory)");
         assertThat(refused(new EOFException())).isEqualTo("/c: can't be read (java.io.EOFException)");
         assertThat(refused(new FileSystemException("/c"))).isEqualTo("/c: can't be read (FileSystemException)");
     }

@@ -412,6 +412,21 @@ final class LiveWorld {
                 wrote(program, op);
             }
             case LOAD -> see(op, processor.load(physical[op.memory()], MemoryType.WB));
+            case CLFLUSH, WBINVD, WBINVD_EVERYWHERE, SFENCE -> {
+                if (stage.flushes()) {
+                    flush(processor, op);
+                }
+            }
+            case MFENCE -> processor.mfence();
+            case RING, AWAIT -> {
+                // Doorbells follow from the programs' counters.
+            }
+            default -> throw unknown(op);
+        }
+    }
+
+    private void flush(Processor processor, Script.Op op) {
+        switch (op.verb()) {
             case CLFLUSH -> processor.clflush(physical[op.memory()]);
             case WBINVD -> processor.wbinvd();
             case WBINVD_EVERYWHERE -> {
@@ -420,10 +435,6 @@ final class LiveWorld {
                 }
             }
             case SFENCE -> processor.sfence();
-            case MFENCE -> processor.mfence();
-            case RING, AWAIT -> {
-                // Doorbells follow from the programs' counters.
-            }
             default -> throw unknown(op);
         }
     }

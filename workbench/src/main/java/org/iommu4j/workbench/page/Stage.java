@@ -274,7 +274,8 @@ public final class Stage {
      */
     private long clearFrame() {
         long frame = machine.frames().allocate(0);
-        boolean isCached = machine.caches().map(caches -> caches.isCached(frame)).orElse(false);
+        boolean isCached =
+                machine.caches().map(caches -> caches.isCached(frame)).orElse(false);
         if (isCached || machine.peekDram(frame) != 0) {
             SystemMemory memory = machine.memory(0);
             memory.store(frame, 0);
@@ -283,8 +284,11 @@ public final class Stage {
         return frame;
     }
 
-    /** Linux has these flushes for x86 alone. For the other architectures here they only warn ({@code drm_cache.c}). */
-    private boolean flushes() {
+    /**
+     * Returns whether the kernel's drivers can flush caches. Linux has these flushes for x86 alone. For the other
+     * architectures here they only warn ({@code drm_cache.c}).
+     */
+    public boolean flushes() {
         return machine.description().processors().architecture() == Architecture.X86_64;
     }
 
