@@ -65,11 +65,7 @@ public final class IommuGroup {
      *
      * @param physicalFunctions of those devices that are virtual functions
      */
-    IommuGroup(
-            int id,
-            List<IommuDevice> devices,
-            boolean untrusted,
-            Map<IommuDevice, PciFunction> physicalFunctions) {
+    IommuGroup(int id, List<IommuDevice> devices, boolean untrusted, Map<IommuDevice, PciFunction> physicalFunctions) {
         this.id = id;
         this.devices = List.copyOf(devices);
         this.untrusted = untrusted;

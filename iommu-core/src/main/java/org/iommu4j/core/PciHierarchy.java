@@ -45,8 +45,10 @@ final class PciHierarchy {
         if (!(id instanceof PciAddress address)) {
             return Optional.empty();
         }
-        return find(address).map(PciNode::function).flatMap(function -> function.physicalFunction()
-                .map(physical -> find(physical).map(PciNode::function).orElse(function)));
+        return find(address)
+                .map(PciNode::function)
+                .flatMap(function -> function.physicalFunction()
+                        .map(physical -> find(physical).map(PciNode::function).orElse(function)));
     }
 
     /** Turns on Access Control Services in all functions that have them, as Linux does once it has found an IOMMU. */

@@ -104,6 +104,7 @@ import org.iommu4j.release.RuleSheet;
 import org.iommu4j.release.RuleValue;
 import org.iommu4j.riscv.RiscvVendor;
 import org.iommu4j.riscv.sim.RiscvSilicon;
+import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.cache.CacheHierarchy;
 import org.iommu4j.sim.cache.EvictionPolicy;
 import org.iommu4j.sim.cpu.FlatProcessor;
@@ -225,6 +226,7 @@ final class Samples {
                 new Type1Options(false, true, 10, NoSnoopBlocking.BY_DOMAIN, Errno.EINVAL, true, true, true);
         add(options, new Type1Iommu(Type1Version.TYPE1V2, process, options));
         addIommufd(factory);
+        addEvents(factory);
         addSilicon(factory);
         add((IntUnaryOperator) event -> event, (IntFunction<Owner>) event -> Owner.HOST, Owner.HOST);
         addHost();
@@ -271,6 +273,18 @@ final class Samples {
                 buffer,
                 new IoasMapDmaBuf(0, ioas, buffer, 0, 4096, 0));
         add(new IoasCopy(IoasMap.READABLE, ioas, ioas, 4096, 0, 0));
+    }
+
+    /** A virtual IOMMU's events: of AMD's unit, where it could nest. */
+    private void addEvents(MachineFactory factory) {
+        // GTSup and GIoSup, GCR3TRPMode
+        long efr = AmdViUnitProvider.EFR_6_LEVEL | 1 << 4 | 1L << 48;
+        Machine host = factory.create(AmdViUnitProvider.machine("amd-nesting", efr, 1 << 3));
+        Vfio vfio = new Vfio(IommuCore.open(open(host), host.topology()), VfioOptions.DEFAULT);
+        Iommufd iommufd = Iommufd.open(IommufdOptions.DEFAULT, IommufdUser.root(host.newProcess(1000, false)));
+        int id = VfioDeviceFile.open(vfio, vfio.register(BuiltInTopology.GPU)).bind(iommufd);
+        int parent = iommufd.hwptAlloc(new HwptAlloc(HwptAlloc.NEST_PARENT, id, iommufd.ioasAlloc(0)));
+        add(iommufd.veventqAlloc(0, iommufd.viommuAlloc(0, 1, id, parent), 1, 1));
     }
 
     /** Adds a vendor that has no more than a vendor must have. */

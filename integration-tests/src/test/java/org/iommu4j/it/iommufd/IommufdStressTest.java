@@ -234,7 +234,9 @@ class IommufdStressTest {
         try {
             access.pinPages(window, PAGE, random.nextBoolean());
         } catch (IommuException refusal) {
-            assertThat(refusal.errno()).as("not mapped, or about to be unmapped").isIn(Errno.ENOENT, Errno.EINVAL);
+            assertThat(refusal.errno())
+                    .as("not mapped, or about to be unmapped")
+                    .isIn(Errno.ENOENT, Errno.EINVAL);
             return;
         }
         access.unpinPages(window, PAGE, true);

@@ -9,7 +9,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Maps areas in a domain, and unmaps them.
  *
- * <p>Thread-safe for areas that one thread fills or empties. Source: {@code batch_to_domain}, {@code iopt_area_unmap_domain}.
+ * <p>Thread-safe for areas that one thread fills or empties. Source: {@code batch_to_domain}, {@code
+ * iopt_area_unmap_domain}.
  */
 final class AreaMapper {
     private AreaMapper() {}
@@ -22,11 +23,7 @@ final class AreaMapper {
      */
     static void map(IommuDomain domain, IoasArea area, boolean largePages) {
         if (area.pages instanceof DmaBufPages exported) {
-            exported.map(
-                    domain,
-                    area,
-                    () -> add(domain, area, largePages),
-                    () -> remove(domain, area, area.length()));
+            exported.map(domain, area, () -> add(domain, area, largePages), () -> remove(domain, area, area.length()));
         } else {
             add(domain, area, largePages);
         }

@@ -34,10 +34,7 @@ public final class BoundDevice extends IommufdObject {
     private boolean bound = true;
 
     private BoundDevice(
-            IommufdContext context,
-            DeviceGroup group,
-            IommuDevice device,
-            Optional<PciFunction> physicalFunction) {
+            IommufdContext context, DeviceGroup group, IommuDevice device, Optional<PciFunction> physicalFunction) {
         this.context = context;
         this.group = group;
         this.device = device;
@@ -130,10 +127,11 @@ public final class BoundDevice extends IommufdObject {
      *
      * @param pageTableId a HWPT, or an IOAS: then the first automatic HWPT that fits is used, or a new one is made
      * @return the HWPT
-     * @throws IommuException ENOENT (no such object), EINVAL (an object of another kind, the group is elsewhere, a virtual
-     *     function and a HWPT with a fault queue, or the device does not fit), EADDRINUSE (the IOAS has mappings that the device or its domain can't have), EBUSY, and
-     *     as {@link IommuGroup#attach}, {@link Ioas#addDomain} and {@link org.iommu4j.Iommu#allocate}. The device is
-     *     where it was; but a release may leave it blocked ({@link IommuGroup#replace})
+     * @throws IommuException ENOENT (no such object), EINVAL (an object of another kind, the group is elsewhere, a
+     *     virtual function and a HWPT with a fault queue, or the device does not fit), EADDRINUSE (the IOAS has
+     *     mappings that the device or its domain can't have), EBUSY, and as {@link IommuGroup#attach}, {@link
+     *     Ioas#addDomain} and {@link org.iommu4j.Iommu#allocate}. The device is where it was; but a release may leave
+     *     it blocked ({@link IommuGroup#replace})
      */
     public int attach(int pageTableId) {
         return attach(DeviceGroup.NO_PASID, pageTableId, true);
@@ -332,8 +330,8 @@ public final class BoundDevice extends IommufdObject {
     // ---- page requests ---------------------------------------------------------------------------------------------
 
     /**
-     * Has the device ask for pages, if the HWPT has a queue. Virtual functions share what answers them, and so a refused
-     * page of one would stop the others. Source: {@code iommufd_fault_iopf_enable}, {@code
+     * Has the device ask for pages, if the HWPT has a queue. Virtual functions share what answers them, and so a
+     * refused page of one would stop the others. Source: {@code iommufd_fault_iopf_enable}, {@code
      * iommufd_hwpt_compatible_device}.
      */
     private void startFaults(Hwpt hwpt) {

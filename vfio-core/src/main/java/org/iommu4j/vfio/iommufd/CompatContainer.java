@@ -328,8 +328,8 @@ public final class CompatContainer {
      * @param argsz bytes of the argument
      * @return the bytes; a refusal is a part of it, since Linux writes the bytes with some of them: EINVAL (the
      *     argument is too small; an unknown flag; with {@link #UNMAP_ALL} an address or a size), ENODEV, EINVAL (size
-     *     0, a cut that is misaligned), EOVERFLOW (wraps around), EBUSY (another call maps or unmaps there), ENOENT (a mapping would be cut; up to 6.17 nothing is
-     *     mapped in the range)
+     *     0, a cut that is misaligned), EOVERFLOW (wraps around), EBUSY (another call maps or unmaps there), ENOENT (a
+     *     mapping would be cut; up to 6.17 nothing is mapped in the range)
      */
     public Unmapped unmap(int argsz, long iova, long size, int flags) {
         Ioas.Unmapped result;

@@ -80,9 +80,9 @@ public final class FaultQueue extends IommufdObject implements AutoCloseable {
      * Takes out groups that came since the last call, each page a record, oldest group first, as many as the reader has
      * room for. A group's cookie is the lowest that is free, from 1.
      *
-     * <p>Since 7.2 and in three stable series, the reader gets whole groups. Before, where a group does not fit into what
-     * can be written, its first records may be handed out while it stays; their cookie answers nothing. Where it would
-     * fit a second time, Linux tries forever then; here it is as since. Source: {@code iommufd_fault_fops_read}.
+     * <p>Since 7.2 and in three stable series, the reader gets whole groups. Before, where a group does not fit into
+     * what can be written, its first records may be handed out while it stays; their cookie answers nothing. Where it
+     * would fit a second time, Linux tries forever then; here it is as since. Source: {@code iommufd_fault_fops_read}.
      *
      * @param count bytes of the reader's buffer, not negative
      * @param writable how many of them can be written, from the first on

@@ -19,9 +19,9 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>While it has no domain and no access, nothing is pinned and nothing is looked at.
  *
- * <p>Its monitor guards it. An area is filled and emptied outside of the monitor, since to pin pages may take long; until
- * then the area keeps its addresses and has no memory ({@link IoasArea#building}). Meanwhile no domain comes or goes:
- * whoever fills holds the lock of the domains to read, and takes it before the monitor. Source: {@code struct
+ * <p>Its monitor guards it. An area is filled and emptied outside of the monitor, since to pin pages may take long;
+ * until then the area keeps its addresses and has no memory ({@link IoasArea#building}). Meanwhile no domain comes or
+ * goes: whoever fills holds the lock of the domains to read, and takes it before the monitor. Source: {@code struct
  * iommufd_ioas}, {@code struct io_pagetable} with {@code iova_rwsem} and {@code domains_rwsem}, {@code io_pagetable.c}.
  */
 final class Ioas extends IommufdObject {
@@ -570,8 +570,8 @@ final class Ioas extends IommufdObject {
     /**
      * Cuts an area in two, behind an address; nothing happens where there is none, or where it begins or ends.
      *
-     * @throws IommuException EBUSY (being mapped or unmapped), EOPNOTSUPP (no RAM), EINVAL (misaligned, pinned by an access, or
-     *     mapped with large pages)
+     * @throws IommuException EBUSY (being mapped or unmapped), EOPNOTSUPP (no RAM), EINVAL (misaligned, pinned by an
+     *     access, or mapped with large pages)
      */
     synchronized void cutAfter(long iova) {
         checkThere();
@@ -736,9 +736,9 @@ final class Ioas extends IommufdObject {
      *
      * <p>Source: {@code iommufd_access_pin_pages}.
      *
-     * @throws IommuException ENOENT (a byte is not mapped, or under construction), EINVAL (it is about to be unmapped, no
-     *     RAM, or a part of a page), EPERM (not writable, or to be read and not readable), EFAULT, ENOMEM; nothing is
-     *     pinned
+     * @throws IommuException ENOENT (a byte is not mapped, or under construction), EINVAL (it is about to be unmapped,
+     *     no RAM, or a part of a page), EPERM (not writable, or to be read and not readable), EFAULT, ENOMEM; nothing
+     *     is pinned
      */
     synchronized List<Piece> pinForAccess(long iova, long length, boolean write) {
         checkThere();

@@ -21,8 +21,8 @@ final class IoasArea {
     final int prot;
 
     /**
-     * Whether it is being filled or emptied, as each is at first: its addresses are taken, and nobody else may touch it.
-     * Source: {@code pages} of {@code struct iopt_area}, which is null meanwhile.
+     * Whether it is being filled or emptied, as each is at first: its addresses are taken, and nobody else may touch
+     * it. Source: {@code pages} of {@code struct iopt_area}, which is null meanwhile.
      */
     boolean building = true;
 

@@ -196,7 +196,8 @@ public final class Iommufd implements AutoCloseable {
     /**
      * IOMMU_DESTROY: destroys an object.
      *
-     * @throws IommuException ENOENT, EBUSY (another object, a device, an open file or a call that is under way needs it)
+     * @throws IommuException ENOENT, EBUSY (another object, a device, an open file or a call that is under way needs
+     *     it)
      */
     public void destroy(int id) {
         checkOpen();
@@ -549,7 +550,8 @@ public final class Iommufd implements AutoCloseable {
      *
      * <p>Before 7.2 Linux does not look whether another call maps or unmaps meanwhile, and follows a null pointer.
      *
-     * @throws IommuException ENOTTY (before 6.14), EBUSY (another call maps or unmaps), EINVAL (a mapping of other memory), ENOMEM; nothing has changed
+     * @throws IommuException ENOTTY (before 6.14), EBUSY (another call maps or unmaps), EINVAL (a mapping of other
+     *     memory), ENOMEM; nothing has changed
      */
     public void ioasChangeProcess() {
         checkKnows(0x92);

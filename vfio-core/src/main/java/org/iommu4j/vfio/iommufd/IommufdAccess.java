@@ -155,9 +155,9 @@ public final class IommufdAccess extends IommufdObject {
      *
      * @param write whether they will be written
      * @return the physical address of each page, in order
-     * @throws IommuException ENOENT (not attached; a byte is not mapped, or is being unmapped), EINVAL (length 0, a
-     *     page that is mapped in part, a dma-buf), EOVERFLOW (wraps around), EPERM (not writable), EFAULT, ENOMEM;
-     *     nothing is pinned
+     * @throws IommuException EINVAL (length 0), EOVERFLOW (wraps around), ENOENT (not attached; a byte is not mapped,
+     *     or another call maps or unmaps it), EINVAL (it is about to be unmapped, a dma-buf, a page that is mapped in
+     *     part), EPERM (not writable, or to be read and not readable), EFAULT, ENOMEM; nothing is pinned
      */
     public long[] pinPages(long iova, long length, boolean write) {
         Ioas target = checked(iova, length);

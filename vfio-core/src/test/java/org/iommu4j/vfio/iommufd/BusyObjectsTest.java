@@ -54,8 +54,8 @@ class BusyObjectsTest {
 
     BusyObjectsTest() {
         host.with(VfioOptions.DEFAULT.withRelease(release));
-        iommufd = Iommufd.open(
-                IommufdOptions.DEFAULT.withRelease(release).withNoIommu(true), IommufdUser.root(process));
+        iommufd =
+                Iommufd.open(IommufdOptions.DEFAULT.withRelease(release).withNoIommu(true), IommufdUser.root(process));
         file = VfioDeviceFile.open(host.vfio(), host.vfio().register(first.id()));
         other = VfioDeviceFile.open(host.vfio(), host.vfio().register(second.id()));
         device = file.bind(iommufd);
@@ -143,7 +143,9 @@ class BusyObjectsTest {
         assertThat(errno(() -> iommufd.ioasUnmap(ioas, IOVA, PAGE)))
                 .as("a part of it, which would be ENOENT")
                 .isEqualTo(Errno.EBUSY);
-        assertThat(errno(() -> iommufd.ioasUnmap(ioas, 0, -1L))).as("everything").isEqualTo(Errno.EBUSY);
+        assertThat(errno(() -> iommufd.ioasUnmap(ioas, 0, -1L)))
+                .as("everything")
+                .isEqualTo(Errno.EBUSY);
         assertThat(errno(() -> map(MEMORY, PAGE, IOVA))).isEqualTo(Errno.EEXIST);
         assertThat(errno(() -> iommufd.ioasCopy(new IoasCopy(FLAGS, ioas, ioas, PAGE, BELOW, IOVA))))
                 .isEqualTo(Errno.ENOENT);
@@ -194,7 +196,8 @@ class BusyObjectsTest {
         Future<Long> mapping = mapSlowly();
         assertThat(iommufd.vfioContainer().unmap(IOVA, PAGE, 0).failure())
                 .isInstanceOfSatisfying(
-                        IommuException.class, refusal -> assertThat(refusal.errno()).isEqualTo(Errno.EBUSY));
+                        IommuException.class,
+                        refusal -> assertThat(refusal.errno()).isEqualTo(Errno.EBUSY));
         process.goOn();
         end(mapping);
         assertThat(iommufd.vfioContainer().unmap(IOVA, PAGE, 0).bytes()).isEqualTo(PAGE);
@@ -205,8 +208,8 @@ class BusyObjectsTest {
     @Test
     void aDeviceThatIsAttachedMeanwhileHasTheArea() throws InterruptedException, ExecutionException, TimeoutException {
         Future<Long> mapping = mapSlowly();
-        Future<Integer> attaching = threads.submit(
-                () -> other.attach(iommufd.hwptAlloc(new HwptAlloc(0, device, ioas))));
+        Future<Integer> attaching =
+                threads.submit(() -> other.attach(iommufd.hwptAlloc(new HwptAlloc(0, device, ioas))));
         process.goOn();
         end(mapping);
         int hwpt = end(attaching);

@@ -23,8 +23,7 @@ class EventQueueTest {
     private static final long EVENT = 24;
 
     private static EventQueue boot(String release, int depth) {
-        return new EventQueue(
-                new ObjectTable(), IommufdRules.of(LinuxRelease.of(release)), depth, () -> {}, () -> {});
+        return new EventQueue(new ObjectTable(), IommufdRules.of(LinuxRelease.of(release)), depth, () -> {}, () -> {});
     }
 
     private static VirtualEvent event(int sequence) {

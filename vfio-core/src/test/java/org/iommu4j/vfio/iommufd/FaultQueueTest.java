@@ -33,7 +33,8 @@ class FaultQueueTest {
                 new IommufdContext(IommufdOptions.DEFAULT.withRelease(LinuxRelease.of(release)), Accounting.USER);
         device.pageRequests = Optional.of(requests);
         Ioas ioas = context.table.add(new Ioas());
-        BoundDevice bound = BoundDevice.bind(context, host.core().group(device.id()).orElseThrow(), device);
+        BoundDevice bound =
+                BoundDevice.bind(context, host.core().group(device.id()).orElseThrow(), device);
         FaultQueue queue = context.table.add(new FaultQueue(context.table, context.rules, () -> {}));
         Hwpt hwpt = HwptAllocator.allocate(context, ioas, device, 0, false, null);
         hwpt.deliverTo(queue);
