@@ -19,8 +19,8 @@ public interface Nesting {
      *
      * @param device the device that the domain is for; it is not attached
      * @param table the guest's table, in a record of the driver's vendor
-     * @throws org.iommu4j.IommuException EOPNOTSUPP (the unit does not nest, the record is another vendor's) [nest-5]; ENODEV (another driver's
-     *     device, the domain is closed) [nest-6]; ENOMEM, ENOSPC (out of domain ids) [nest-7]
+     * @throws org.iommu4j.IommuException EOPNOTSUPP (the unit does not nest, the record is another vendor's) [nest-5];
+     *     ENODEV (another driver's device, the domain is closed) [nest-6]; ENOMEM, ENOSPC (out of domain ids) [nest-7]
      */
     IommuDomain allocateNested(IommuDevice device, GuestTable table);
 }

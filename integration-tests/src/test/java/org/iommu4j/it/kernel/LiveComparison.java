@@ -52,8 +52,8 @@ final class LiveComparison {
     /**
      * Returns how many of the functions may do DMA in any sequence. Those behind a bridge may not where a driver leaves
      * the context entry of the bridge's id in the unit, as it did from 6.11 to 7.2: it would lead to tables that an
-     * earlier sequence freed. Nor may they where the unit does not know them. None may where the kernel believes in what
-     * the unit does not do.
+     * earlier sequence freed. Nor may they where the unit does not know them. None may where the kernel believes in
+     * what the unit does not do.
      */
     int functionsForDma() {
         if (!kernel.machine().doesDma()) {

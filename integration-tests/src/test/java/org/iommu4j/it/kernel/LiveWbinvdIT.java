@@ -82,7 +82,7 @@ class LiveWbinvdIT {
         }
     }
 
-    /** The first device comes when the guest has stored already: KVM registers it, and no CPU executes WBINVD for it. */
+    /** The first device comes when the guest has stored already: KVM registers it, and no CPU executes WBINVD. */
     private static void assertRegistrationsWriteNothingBack(List<List<TranscriptLine>> tests) {
         List<List<TranscriptLine>> late =
                 tests.stream().filter(WbinvdTrace::registersLate).toList();

@@ -19,10 +19,11 @@ public record FirstStageTable(long address, int addressWidth, int flags) impleme
     public static final int SUPERVISOR_REQUESTS = 1;
     /** The extended accessed flag is set in entries (EAFE); needs ECAP.EAFS. Source: {@code IOMMU_VTD_S1_EAFE}. */
     public static final int EXTENDED_ACCESSED = 1 << 1;
-    /** Supervisor requests, where they are translated, can't write read-only pages (WPE). Source: {@code IOMMU_VTD_S1_WPE}. */
+    /**
+     * Supervisor requests can't write read-only pages (WPE); counts with {@link #SUPERVISOR_REQUESTS}. Source: {@code
+     * IOMMU_VTD_S1_WPE}.
+     */
     public static final int WRITE_PROTECT = 1 << 2;
-    /** The flags that are defined. */
-    public static final int ALL_FLAGS = SUPERVISOR_REQUESTS | EXTENDED_ACCESSED | WRITE_PROTECT;
 
     /** Returns whether a flag is set. */
     public boolean has(int flag) {

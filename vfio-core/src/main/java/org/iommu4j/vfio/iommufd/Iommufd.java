@@ -270,8 +270,8 @@ public final class Iommufd implements AutoCloseable {
      *     readable nor writeable); ENOENT; EOVERFLOW (the memory wraps around, or ends with the last byte of all
      *     addresses); EINVAL (length 0; too long, before 6.13 ahead of EOVERFLOW; misaligned); with FIXED_IOVA EINVAL
      *     (misaligned), EOVERFLOW (wraps around), EINVAL (reserved), EEXIST (mapped), else ENOSPC; EINVAL (the memory
-     *     is misaligned). Only where a device is attached: EFAULT, ENOMEM, and as
-     *     {@link org.iommu4j.core.IommuMapper#map}
+     *     is misaligned). Only where a device is attached: EFAULT, as
+     *     {@link org.iommu4j.core.IommuMapper#map}, ENOMEM (the limit)
      */
     public long ioasMap(IoasMap map) {
         checkOpen();
