@@ -291,8 +291,8 @@ class BusyObjectsTest {
     void anUnmapOfManyAreasIsNoDeadlock() {
         Holder holder = new Holder();
         for (int i = 0; i < 150; i++) {
-            map(MEMORY, PAGE, IOVA + 2 * i * PAGE);
-            holder.pin(IOVA + 2 * i * PAGE);
+            map(MEMORY, PAGE, IOVA + 2L * i * PAGE);
+            holder.pin(IOVA + 2L * i * PAGE);
         }
         assertThat(iommufd.ioasUnmap(ioas, 0, -1L)).isEqualTo(150 * PAGE);
         assertThat(process.pinned()).isZero();
