@@ -80,7 +80,7 @@ class MainTest {
         assertThat(execute("run", "guest-no-snoop", "--trace", file.toString())).isEqualTo(2);
 
         assertThat(err.toString().lines())
-                .containsExactly("iommu4j: " + file + ": can't be written (no such directory)");
+                .containsExactly("iommu4j: " + file + ": can't be written (no such file or directory)");
         assertThat(out.toString()).isEmpty();
     }
 

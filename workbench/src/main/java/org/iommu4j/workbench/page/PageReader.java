@@ -20,6 +20,7 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.host.InputException;
 import org.iommu4j.sim.verdict.Blame;
 import org.iommu4j.sim.verdict.Verdict;
+import org.iommu4j.workbench.output.FileFailure;
 import org.iommu4j.workbench.page.Actor.Kind;
 import org.iommu4j.workbench.page.Page.Memory;
 import org.iommu4j.workbench.scenario.AssignedBy;
@@ -75,7 +76,7 @@ public final class PageReader {
         } catch (NoSuchFileException e) {
             throw new InputException(file + ": no such file, expected a page", e);
         } catch (IOException e) {
-            throw new InputException(file + ": can't be read as a page (" + e.getMessage() + ")", e);
+            throw new InputException(file + ": can't be read as a page (" + FileFailure.reason(e) + ")", e);
         }
     }
 

@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.iommu4j.host.InputException;
+import org.iommu4j.workbench.output.FileFailure;
 
 /** The built-in pages, and those of a directory. */
 public final class Pages {
@@ -62,9 +63,7 @@ public final class Pages {
                     .toList();
         } catch (IOException e) {
             throw new InputException(
-                    directory + ": no directory that can be listed ("
-                            + e.getClass().getSimpleName() + ")",
-                    e);
+                    directory + ": can't be listed (" + FileFailure.reason(e) + "), expected a directory of pages", e);
         }
         if (files.isEmpty()) {
             throw new InputException(directory + ": no page there, expected files that end in " + SUFFIX);

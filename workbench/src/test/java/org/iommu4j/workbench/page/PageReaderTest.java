@@ -180,4 +180,9 @@ class PageReaderTest {
         assertRefused(EXPLORED.replace("never: [stale read, stuck]", ""), "lacks 'never'");
         assertRefused(GOOD + "may: {}\n", "'may' in a page without programs");
     }
+
+    @Test
+    void anotherVersionOfYamlIsRefusedByItsNumber() {
+        assertRefused("%YAML 9.9\n---\n" + GOOD, "YAML 9.9, expected 1.2");
+    }
 }
