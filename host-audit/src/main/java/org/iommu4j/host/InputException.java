@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
 import java.util.Objects;
 
 /** Input that can't be used; the message is one line: the place, the problem and what was expected. */
@@ -33,27 +34,26 @@ public class InputException extends RuntimeException {
         Objects.requireNonNull(place, "place");
         Objects.requireNonNull(problem, "problem");
         Objects.requireNonNull(cause, "cause");
-        return new InputException(place + ": " + problem + " (" + reason(place, cause) + ")", cause);
+        return new InputException(place + ": " + problem + " (" + withFile(place, cause) + ")", cause);
     }
 
-    private static String reason(String place, IOException cause) {
-        String reason = cause.getMessage();
-        if (cause instanceof FileSystemException named) {
-            String file = named.getFile();
-            String why = why(named);
-            reason = file == null || file.equals(place) ? why : file + ": " + why;
-        }
-        return reason == null ? cause.toString() : reason.lines().findFirst().orElse("");
-    }
-
-    private static String why(FileSystemException failure) {
+    /** Returns the reason of a failure in one line, without the name of a file. */
+    public static String reason(IOException failure) {
         if (failure instanceof NoSuchFileException) {
             return "no such file or directory";
         }
         if (failure instanceof AccessDeniedException) {
             return "permission denied";
         }
-        String reason = failure.getReason();
-        return reason == null ? failure.getClass().getSimpleName() : reason;
+        if (failure instanceof NotDirectoryException) {
+            return "not a directory";
+        }
+        String reason = failure instanceof FileSystemException named ? named.getReason() : failure.getMessage();
+        return reason == null ? failure.getClass().getSimpleName() : reason.lines().findFirst().orElse("");
+    }
+
+    private static String withFile(String place, IOException cause) {
+        String file = cause instanceof FileSystemException named ? named.getFile() : null;
+        return file == null || file.equals(place) ? reason(cause) : file + ": " + reason(cause);
     }
 }

@@ -67,7 +67,7 @@ final class PciRegions {
         int registers = bridge ? REGISTERS_OF_BRIDGE : BARS;
         for (int i = 0; i < BARS; i++) {
             bars[i] = i < registers ? sized(REGISTERS + 4 * i) : Bar.NONE;
-            if (bars[i].size() != 0 && isWide(REGISTERS + 4 * i)) {
+            if (bars[i].size() != 0 && isWide(config.read(REGISTERS + 4 * i, 4))) {
                 bars[++i] = Bar.NONE;
             }
         }
@@ -77,8 +77,8 @@ final class PciRegions {
         }
     }
 
-    private boolean isWide(int register) {
-        int value = config.read(register, 4);
+    /** Returns whether a base address register's next one is the upper half of its address. */
+    static boolean isWide(int value) {
         return (value & SPACE_IO) == 0 && (value & TYPE) == TYPE_64;
     }
 

@@ -123,6 +123,9 @@ final class VfioPciFunction {
             if (value != 0) {
                 command |= (value & 1) != 0 ? COMMAND_IO : COMMAND_MEMORY;
             }
+            if (PciRegions.isWide(value)) {
+                bar++; // the upper half of an address says nothing of its kind
+            }
         }
         config().write(COMMAND, 2, command);
         savedCommand = config().read(COMMAND, 2);

@@ -93,6 +93,20 @@ class DeviceRegionsTest {
         return new VfioRegionInfo(ROOM, flags, index, 0, size, (long) index << 40);
     }
 
+    /** The upper half of an address has no kind, though its lowest bit looks like one. */
+    @Test
+    void aDeviceWithMemoryAloneDecodesNoPortsWhereverItsMemoryIs() {
+        byte[] bytes = ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
+                .deviceMemory(0, 0x41_0000_0000L, 1L << 32)
+                .build();
+        FunctionConfig memoryAlone = new FunctionConfig(new FunctionDescription(
+                PciAddress.parse("0000:00:05.0"), Optional.empty(), bytes, Optional.empty(), false, List.of(1L << 32)));
+        TestHost other = new TestHost();
+        TestDevice added = other.add("00:05.0", memoryAlone);
+        VfioDevice opened = open(other, other.vfio().register(added.id()));
+        assertThat(opened.config().read(COMMAND, 2) & 3).isEqualTo(2);
+    }
+
     @Test
     void eachRegionHasTheSizeThatItsRegisterTells() {
         VfioDevice opened = opened();

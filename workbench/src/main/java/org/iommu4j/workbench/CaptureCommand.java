@@ -41,7 +41,10 @@ final class CaptureCommand implements Callable<Integer> {
     private Path root = Path.of("/");
 
     private static final class Wanted {
-        @Parameters(paramLabel = "FILE.tar", description = "The tar to make; .tar.gz or .tgz compresses it.")
+        @Parameters(
+                paramLabel = "FILE.tar",
+                converter = OutputPathConverter.class,
+                description = "The tar to make; .tar.gz or .tgz compresses it.")
         private @Nullable Path tar;
 
         @Option(names = "--script", description = "Prints a shell script that makes the tar on a host without Java.")

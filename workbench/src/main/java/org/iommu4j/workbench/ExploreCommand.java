@@ -27,6 +27,7 @@ import org.iommu4j.explorer.Settings;
 import org.iommu4j.explorer.Violation;
 import org.iommu4j.host.InputException;
 import org.iommu4j.host.Printable;
+import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.workbench.explore.Bisection;
 import org.iommu4j.workbench.explore.PageExplorer;
 import org.iommu4j.workbench.output.Json;
@@ -137,6 +138,7 @@ final class ExploreCommand implements Callable<Integer> {
     @Option(
             names = "--save",
             paramLabel = "FILE",
+            converter = OutputPathConverter.class,
             description = "Writes the way to a violation as a page that 'iommu4j run' runs.")
     private @Nullable Path save;
 
@@ -168,13 +170,16 @@ final class ExploreCommand implements Callable<Integer> {
         byte[] text = PageReader.text(path);
         Page page = PageReader.read(path.toString(), text);
         ExplorationEngine chosen = engine();
+        MachineDescription described = workbench.machines().named(machine);
         if (bisect) {
             return bisect(page, kernel -> explore(chosen, page, text, kernel, stop));
         }
         LinuxRelease release = LinuxRelease.built(linux);
         Kernel kernel = kernel(release);
-        PageExplorer explorer =
-                new PageExplorer(workbench.runner(), page, workbench.machines().named(machine), kernel, never());
+        PageExplorer explorer = new PageExplorer(workbench.runner(), page, described, kernel, never());
+        if (save != null) {
+            TextFile.requireWritable(save); // before minutes of work are lost
+        }
         Report report;
         try {
             report = explore(chosen, page, text, kernel, stop);

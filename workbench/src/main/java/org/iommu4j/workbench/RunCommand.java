@@ -99,6 +99,7 @@ final class RunCommand implements Callable<Integer> {
     @Option(
             names = "--trace",
             paramLabel = "FILE",
+            converter = OutputPathConverter.class,
             description = "Also writes the run as trace events, which ui.perfetto.dev and chrome://tracing open.")
     private @Nullable Path trace;
 

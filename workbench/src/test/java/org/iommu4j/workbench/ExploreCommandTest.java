@@ -7,10 +7,13 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import org.iommu4j.host.Printable;
+import org.iommu4j.workbench.page.PageReader;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -50,6 +53,40 @@ class ExploreCommandTest {
         assertThat(execute("run", saved.toString(), "--linux", "6.12", "--fix", "maskKeepsOwnCpu"))
                 .isZero();
         assertThat(err.toString()).isEmpty();
+    }
+
+    /** Words of a page may hold any character, by an escape of YAML. */
+    @Test
+    void aSavedPageKeepsEveryCharacterOfTheWords(@TempDir Path directory) throws Exception {
+        String words = "\\e[2J\\x85\\u2028\\ufeff\\r\\ud800 caf\u00e9 \\U0001f600 \\U000e0001 \\\\ \\\"";
+        String page = Files.readString(Path.of(FLUSHED)).replace("about: a", "about: \"" + words + "\" #");
+        Path file = Files.writeString(directory.resolve("page.yaml"), page);
+        Path saved = directory.resolve("found.yaml");
+        assertThat(execute("explore", file.toString(), "--linux", "6.12", "--save", saved.toString()))
+                .isEqualTo(1);
+        assertThat(err.toString()).isEmpty();
+        assertThat(PageReader.read(saved).about())
+                .endsWith(": " + PageReader.read(file).about());
+        assertThat(Files.readString(saved).codePoints()).allMatch(c -> c == '\n' || Printable.isPrintable(c));
+    }
+
+    /** Minutes of work have no answer when that is noticed at their end. */
+    @Test
+    void aFileThatCantBeSavedIsRefusedBeforeTheExploration(@TempDir Path directory) {
+        Path saved = directory.resolve("none/found.yaml");
+        assertThat(execute("explore", FLUSHED, "--depth", "0", "--save", saved.toString()))
+                .isEqualTo(2);
+        assertThat(err.toString().lines())
+                .containsExactly("iommu4j: " + saved + ": can't be written (no such file or directory)");
+        assertThat(out.toString()).isEmpty();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"--depth=0", "--bisect"})
+    void aMachineThatIsNoneIsRefusedHoweverLongItsName(String option) {
+        assertThat(execute("explore", FLUSHED, option, "--machine", "x".repeat(70_000)))
+                .isEqualTo(2);
+        assertThat(err.toString()).hasLineCount(1).startsWith("iommu4j: no machine 'x");
     }
 
     @Test

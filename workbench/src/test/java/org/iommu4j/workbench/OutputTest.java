@@ -275,6 +275,31 @@ class OutputTest {
         assertThat(shell(2, "\"$@\" 2>/dev/full", "frobnicate")).isEmpty();
     }
 
+    /** As on a full disk, the system takes a part of the file and no more. */
+    @Test
+    void aFileThatTheDiskCantTakeKeepsWhatItHad() throws IOException, InterruptedException {
+        Path trace = Files.writeString(folder.resolve("trace.json"), "old");
+        String text = shell(
+                2,
+                "ulimit -f 4; java=$1; shift; exec \"$java\" -XX:-UsePerfData \"$@\"",
+                "run",
+                "guest-no-snoop",
+                "--trace",
+                trace.toString());
+        assertThat(text).hasLineCount(1).startsWith("iommu4j: " + trace + ": can't be written (");
+        assertThat(trace).hasContent("old");
+        assertThat(folder).isDirectoryNotContaining("glob:**.part");
+    }
+
+    /** A dash is standard input where a path is read; written to, it would be the redirected file. */
+    @ParameterizedTest
+    @ValueSource(strings = {"run guest-no-snoop --trace -", "explore page.yaml --save -", "capture -"})
+    void aDashIsNoFileToWrite(String command) {
+        assertThat(run(command.split(" "))).isEqualTo(2);
+        assertThat(err()).hasLineCount(1).contains("'-' names no file to write, expected a path, such as ./-");
+        assertThat(out()).isEmpty();
+    }
+
     /** Tables that unfold to four million mappings: seconds of work, of which one line is wanted. */
     @Test
     void aDecodeWhoseReaderHasEnoughEndsAtOnce() throws IOException, InterruptedException {

@@ -2,7 +2,9 @@
 package org.iommu4j.workbench.page;
 
 import java.util.List;
+import java.util.Locale;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.host.Printable;
 import org.iommu4j.workbench.scenario.GuestIommu;
 import org.iommu4j.workbench.scenario.Outcome;
 
@@ -94,18 +96,23 @@ public final class PageText {
         throw new IllegalStateException("no page declares " + actor);
     }
 
-    /** Returns a text in quotes, as YAML and JSON have them. */
+    /** Returns a text in quotes, as YAML and JSON have them; what does more than show a character is escaped. */
     private static String quoted(String text) {
         StringBuilder quoted = new StringBuilder("\"");
-        for (int i = 0; i < text.length(); i++) {
-            char c = text.charAt(i);
+        text.codePoints().forEach(c -> {
             switch (c) {
-                case '"', '\\' -> quoted.append('\\').append(c);
+                case '"', '\\' -> quoted.append('\\').appendCodePoint(c);
                 case '\n' -> quoted.append("\\n");
                 case '\t' -> quoted.append("\\t");
-                default -> quoted.append(c);
+                default -> {
+                    if (Printable.isPrintable(c)) {
+                        quoted.appendCodePoint(c);
+                    } else {
+                        quoted.append(String.format(Locale.ROOT, c > 0xffff ? "\\U%08x" : "\\u%04x", c));
+                    }
+                }
             }
-        }
+        });
         return quoted.append('"').toString();
     }
 

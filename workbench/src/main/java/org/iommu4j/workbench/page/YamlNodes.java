@@ -16,6 +16,7 @@ import org.jspecify.annotations.Nullable;
 import org.snakeyaml.engine.v2.api.LoadSettings;
 import org.snakeyaml.engine.v2.api.lowlevel.Compose;
 import org.snakeyaml.engine.v2.api.lowlevel.Parse;
+import org.snakeyaml.engine.v2.common.SpecVersion;
 import org.snakeyaml.engine.v2.events.AliasEvent;
 import org.snakeyaml.engine.v2.events.CollectionEndEvent;
 import org.snakeyaml.engine.v2.events.CollectionStartEvent;
@@ -27,6 +28,7 @@ import org.snakeyaml.engine.v2.exceptions.Mark;
 import org.snakeyaml.engine.v2.exceptions.MarkedYamlEngineException;
 import org.snakeyaml.engine.v2.exceptions.ReaderException;
 import org.snakeyaml.engine.v2.exceptions.YamlEngineException;
+import org.snakeyaml.engine.v2.exceptions.YamlVersionException;
 import org.snakeyaml.engine.v2.nodes.MappingNode;
 import org.snakeyaml.engine.v2.nodes.Node;
 import org.snakeyaml.engine.v2.nodes.NodeTuple;
@@ -67,6 +69,7 @@ final class YamlNodes {
         LoadSettings settings = LoadSettings.builder()
                 .setLabel(file)
                 .setCodePointLimit(MAX_BYTES)
+                .setBufferSize(text.length() + 2) // a line that spans buffers would be copied with each of them
                 .setSchema(new JsonSchema())
                 .build();
         try {
@@ -84,6 +87,9 @@ final class YamlNodes {
                     line,
                     read.length() - read.lastIndexOf('\n'),
                     "no YAML: character U+" + Integer.toHexString(e.getCodePoint()) + " is not allowed");
+        } catch (YamlVersionException e) {
+            SpecVersion version = e.getSpecVersion();
+            throw refused(1, 1, "YAML " + version.getMajor() + "." + version.getMinor() + ", expected 1.2");
         } catch (YamlEngineException e) {
             throw refused(1, 1, "no YAML: " + e.getMessage());
         }

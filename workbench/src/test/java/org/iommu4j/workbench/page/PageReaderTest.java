@@ -194,4 +194,9 @@ class PageReaderTest {
                 .satisfies(e -> assertThat(e.getMessage())
                         .startsWith(loop + ": can't be read as a page (Too many levels of symbolic links"));
     }
+
+    @Test
+    void anotherVersionOfYamlIsRefusedByItsNumber() {
+        assertRefused("%YAML 9.9\n---\n" + GOOD, "YAML 9.9, expected 1.2");
+    }
 }
