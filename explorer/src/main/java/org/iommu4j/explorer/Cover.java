@@ -36,7 +36,7 @@ public record Cover(
         return transitions * 1e9 / Math.max(1, nanos);
     }
 
-    /** Returns the statement for people: one line of counts, one of cost. */
+    /** Returns the statement for people: lines of counts, of cost, and of what fingerprints may miss. */
     public String statement() {
         String collisions = expectedCollisions == 0
                 ? "fingerprints are exact"
@@ -44,7 +44,7 @@ public record Cover(
         return String.format(
                 Locale.ROOT,
                 "%,d states, %,d transitions, depth %d: %s%n%.1f s, %,.0f transitions a second; "
-                        + "%.1f MiB in memory, %.1f MiB on disk; %s",
+                        + "%.1f MiB in memory, %.1f MiB on disk%n%s",
                 states,
                 transitions,
                 depth,

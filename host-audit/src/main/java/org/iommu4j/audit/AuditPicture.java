@@ -54,8 +54,8 @@ public final class AuditPicture {
             .tree .UNKNOWN{fill:var(--open)}.tree .g{fill:var(--fill);stroke:var(--edge)}
             .tree .u{fill:none;stroke:var(--edge)}.tree .l{fill:none;stroke:var(--edge)}
             .tree .t{fill:none;stroke:var(--mark);stroke-width:2}.tree .k{fill:var(--mark);font-weight:600}
-            @media(prefers-color-scheme:dark){.tree{--ink:#e6e8eb;--mute:#9aa4af;--edge:#56606c;--fill:#1e2329;
-            --yes:#57c278;--no:#ff8a80;--open:#e0b050;--mark:#8ab4f8}}
+            @media screen and (prefers-color-scheme:dark){.tree{--ink:#e6e8eb;--mute:#9aa4af;--edge:#56606c;
+            --fill:#1e2329;--yes:#57c278;--no:#ff8a80;--open:#e0b050;--mark:#8ab4f8}}
             """;
 
     private final Audit audit;

@@ -18,6 +18,7 @@ import org.jspecify.annotations.Nullable;
  * @param rules the rules
  */
 public record RuleSheet(String about, List<Row> rules) {
+    /** Characters of a line of Markdown. */
     private static final int WIDTH = 100;
 
     /**
@@ -210,17 +211,21 @@ public record RuleSheet(String about, List<Row> rules) {
         return rules.stream().filter(Row::decidesCoherence).count();
     }
 
-    /** Returns the sheet as text, of lines up to 100 characters. */
-    public String text() {
+    /**
+     * Returns the sheet as text.
+     *
+     * @param columns characters that a line has at most, where its words allow it
+     */
+    public String text(int columns) {
         StringBuilder text = new StringBuilder();
-        text.append(wrapped(about + ": " + count(), "", "  "));
+        text.append(wrapped(about + ": " + count(), "", "  ", columns));
         for (Row row : rules) {
             text.append('\n')
                     .append(row.module)
                     .append(": ")
                     .append(row.name)
                     .append(row.decidesCoherence ? " (decides coherence)\n" : "\n")
-                    .append(wrapped(row.sentence, "  ", "  "));
+                    .append(wrapped(row.sentence, "  ", "  ", columns));
             int width = row.periods.stream()
                     .mapToInt(period -> period.from.length())
                     .max()
@@ -228,7 +233,7 @@ public record RuleSheet(String about, List<Row> rules) {
             String hanging = " ".repeat(width + 8);
             for (Value period : row.periods) {
                 String from = "    " + period.from + " ".repeat(width - period.from.length()) + "  ";
-                text.append(wrapped(meaning(period) + " [" + source(period) + "]", from, hanging));
+                text.append(wrapped(meaning(period) + " [" + source(period) + "]", from, hanging, columns));
             }
             for (String value : row.proposed) {
                 text.append("    PROPOSED, in no release: ").append(value).append('\n');
@@ -254,12 +259,12 @@ public record RuleSheet(String about, List<Row> rules) {
         return period.commits.isEmpty() ? evidence : evidence + ", " + String.join(", ", period.commits);
     }
 
-    private static String wrapped(String words, String first, String hanging) {
+    private static String wrapped(String words, String first, String hanging, int columns) {
         StringBuilder text = new StringBuilder();
         StringBuilder line = new StringBuilder(first);
         boolean fresh = true;
         for (String word : words.split(" ", -1)) {
-            if (!fresh && line.length() + 1 + word.length() > WIDTH) {
+            if (!fresh && line.length() + 1 + word.length() > columns) {
                 text.append(line).append('\n');
                 line = new StringBuilder(hanging);
                 fresh = true;
@@ -290,8 +295,8 @@ public record RuleSheet(String about, List<Row> rules) {
                     .append(": ")
                     .append(row.name)
                     .append("\n\n");
-            text.append(wrapped(row.sentence, "", ""));
-            text.append(wrapped("Witness: `" + row.witness + "`.", "", ""));
+            text.append(wrapped(row.sentence, "", "", WIDTH));
+            text.append(wrapped("Witness: `" + row.witness + "`.", "", "", WIDTH));
             text.append("\n| from | value | evidence | commits |\n|---|---|---|---|\n");
             for (Value period : row.periods) {
                 text.append("| ")

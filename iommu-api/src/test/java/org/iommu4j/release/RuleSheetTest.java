@@ -47,7 +47,7 @@ class RuleSheetTest {
 
     @Test
     void whatDecidesCoherenceComesFirst() {
-        assertThat(RuleSheet.of(MODULES).text()).isEqualTo("""
+        assertThat(RuleSheet.of(MODULES).text(100)).isEqualTo("""
                 Linux 5.15 to 7.3: 2 rules, 1 of them decides coherence
 
                 two: way (decides coherence)
@@ -81,7 +81,8 @@ class RuleSheetTest {
 
     @Test
     void aDifferenceIsWhatWasAndAllThatCameSince() {
-        assertThat(RuleSheet.diff(linux("6.6"), linux("6.7"), MODULES).text()).isEqualTo("""
+        assertThat(RuleSheet.diff(linux("6.6"), linux("6.7"), MODULES).text(100))
+                .isEqualTo("""
                 Linux 6.6 to 6.7: 1 rule, 1 of them decides coherence
 
                 two: way (decides coherence)
@@ -101,7 +102,7 @@ class RuleSheetTest {
         assertThat(RuleSheet.diff(linux("6.12.95"), linux("6.13"), MODULES).rules())
                 .as("a back-port that the next release does not have")
                 .hasSize(1);
-        assertThat(RuleSheet.diff(linux("6.8"), linux("6.9"), MODULES).text())
+        assertThat(RuleSheet.diff(linux("6.8"), linux("6.9"), MODULES).text(100))
                 .isEqualTo("Linux 6.8 to 6.9: no rule differs\n");
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> RuleSheet.diff(linux("6.8"), linux("9.9"), MODULES))
@@ -129,7 +130,7 @@ class RuleSheetTest {
                 | PROPOSED | 7 | | |
 
                 """);
-        assertThat(RuleSheet.of(proposing).text()).endsWith("    PROPOSED, in no release: 7\n");
+        assertThat(RuleSheet.of(proposing).text(100)).endsWith("    PROPOSED, in no release: 7\n");
         assertThat(RuleSheet.of(MODULES).markdown())
                 .startsWith("## Rules that decide coherence, Linux 5.15 to 7.3\n\n### two: way\n")
                 .contains("| 6.2 | yes | read | 0123456789ab, ba9876543210 |");
@@ -139,6 +140,7 @@ class RuleSheetTest {
     void linesAreWrapped() {
         String sentence = "word ".repeat(60).strip() + ".";
         Map<String, List<ReleaseRule<?>>> wide = Map.of("one", List.of(ReleaseRule.of("wide", sentence, 1, READ)));
-        assertThat(RuleSheet.of(wide).text().lines()).hasSize(8).allMatch(line -> line.length() <= 100);
+        assertThat(RuleSheet.of(wide).text(100).lines()).hasSize(8).allMatch(line -> line.length() <= 100);
+        assertThat(RuleSheet.of(wide).text(60).lines()).hasSizeGreaterThan(8).allMatch(line -> line.length() <= 60);
     }
 }

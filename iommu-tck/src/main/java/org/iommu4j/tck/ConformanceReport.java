@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.extension.ExtensionContext.Namespace;
 import tools.jackson.core.JsonGenerator;
@@ -23,6 +24,20 @@ import tools.jackson.core.json.JsonFactory;
  */
 final class ConformanceReport implements AutoCloseable {
     private static final Namespace REPORTS = Namespace.create(ConformanceReport.class);
+
+    private static final String STYLE = """
+            :root{color-scheme:light dark;--mute:#57606a;--bad:#b3261e;--line:#d7dbe0}
+            body{font:15px/1.45 system-ui,sans-serif;color:#1c2128;background:#ffffff;max-width:76rem;margin:2rem auto;
+            padding:0 1rem}h1{font-size:1.35rem}table{border-collapse:collapse;width:100%}
+            th,td{text-align:left;padding:.3rem .5rem;vertical-align:top;border-bottom:1px solid var(--line)}
+            td:last-child{overflow-wrap:anywhere}th{font-weight:600}thead th{color:var(--mute);border-bottom-width:2px}
+            tbody th,td:nth-child(3){white-space:nowrap}
+            .failed td,.failed th{font-weight:700;color:var(--bad)}
+            @media screen and (prefers-color-scheme:dark){body{color:#e6e8eb;background:#15181c}
+            :root{--mute:#9aa4af;--bad:#ff8a80;--line:#343a42}}
+            @media print{:root{color-scheme:light}body{margin:0;max-width:none;padding:0;font-size:11px}
+            tr{break-inside:avoid}}
+            """;
 
     private final String vendor;
     private final Map<String, Entry> entries = new LinkedHashMap<>();
@@ -132,20 +147,37 @@ final class ConformanceReport implements AutoCloseable {
     }
 
     private void writeHtml(Writer out) throws IOException {
-        out.write("<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>" + escape(vendor)
-                + ": promises kept</title>\n<style>body{font:14px sans-serif;max-width:70em;margin:1em auto}"
-                + "td{padding:.2em .6em;vertical-align:top;border-top:1px solid #ccc}.failed{font-weight:bold;"
-                + "color:#b00}</style>\n<h1>" + escape(vendor) + "</h1>\n<table>\n");
+        out.write("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+                + "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>" + escape(vendor)
+                + ": promises</title><style>\n" + STYLE + "</style></head><body><main>\n<h1>" + escape(vendor)
+                + ": promises</h1>\n<p>" + escape(summary()) + "</p>\n<table><thead><tr>");
+        for (String title : List.of("promise", "what it says", "outcome", "what failed, or what is absent")) {
+            out.write("<th scope=\"col\">" + title + "</th>");
+        }
+        out.write("</tr></thead><tbody>\n");
         for (Map.Entry<String, String> promise : Promises.all().entrySet()) {
             Entry entry = entries.get(promise.getKey());
-            if (entry == null) {
-                continue;
+            if (entry != null) {
+                out.write("<tr class=\"" + state(entry) + "\"><th scope=\"row\">" + escape(promise.getKey())
+                        + "</th><td>" + escape(promise.getValue()) + "</td><td>" + state(entry) + "</td><td>"
+                        + escape(String.join("; ", entry.failures.isEmpty() ? entry.consequences : entry.failures))
+                        + "</td></tr>\n");
             }
-            out.write("<tr class=\"" + state(entry) + "\"><td>" + escape(promise.getKey()) + "<td>"
-                    + escape(promise.getValue()) + "<td>" + state(entry) + "<td>"
-                    + escape(String.join("; ", entry.failures.isEmpty() ? entry.consequences : entry.failures)) + "\n");
         }
-        out.write("</table>\n");
+        out.write("</tbody></table>\n</main></body></html>\n");
+    }
+
+    /** Counts the promises by what came of them; one without an entry had no test in this run. */
+    private String summary() {
+        Map<String, Integer> counts = new LinkedHashMap<>();
+        List.of("failed", "passed", "absent", "unchecked").forEach(state -> counts.put(state, 0));
+        for (String id : Promises.all().keySet()) {
+            Entry entry = entries.get(id);
+            counts.merge(entry == null ? "unchecked" : state(entry), 1, Integer::sum);
+        }
+        return counts.entrySet().stream()
+                .map(count -> count.getValue() + " " + count.getKey())
+                .collect(Collectors.joining(", "));
     }
 
     private static String escape(String text) {

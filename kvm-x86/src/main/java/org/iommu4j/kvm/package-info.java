@@ -21,5 +21,7 @@
  * are known from others. Guest WC on host WB is WC+, which looks into the caches of all CPUs (KVM's maintainers, when
  * the guest's PAT became honoured on VMX); with an MTRR of WB, WT or WP it stays WC+; guest UC- with an MTRR of WC is
  * uncacheable (SimpleSvm, on its nested page tables). The last one does not arise: RAM of the host is write-back.
+ * Firmware that runs a guest sets all host types to write-back for that table's sake (AmdIntelEmu). No other
+ * transcription of the table was found.
  */
 package org.iommu4j.kvm;

@@ -12,6 +12,7 @@ import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.release.RuleSheet;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.workbench.output.Json;
+import org.iommu4j.workbench.output.Terminal;
 import org.iommu4j.workbench.scenario.RuleModules;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -57,7 +58,7 @@ final class RulesCommand implements Callable<Integer> {
         RuleSheet sheet = diff == null ? RuleSheet.of(linux, modules) : RuleSheet.diff(diff, modules);
         PrintWriter out = Objects.requireNonNull(spec).commandLine().getOut();
         switch (format) {
-            case TEXT -> out.print(sheet.text());
+            case TEXT -> out.print(sheet.text(Terminal.columns()));
             case JSON -> out.println(Json.page(sheet));
             case MARKDOWN -> out.print(sheet.markdown());
         }

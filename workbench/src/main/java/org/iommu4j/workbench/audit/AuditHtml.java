@@ -36,8 +36,10 @@ public final class AuditHtml {
     }
 
     private String page(Audit audit) {
-        html.append(HtmlPage.begin(audit.host() + " - iommu4j audit", ""));
-        html.append("<h1>").append(Markup.escape(Headline.subject(audit))).append("</h1>\n");
+        html.append(HtmlPage.begin(audit.host() + " - iommu4j audit", "td>details{min-width:11rem}"));
+        html.append("<main>\n<h1>")
+                .append(Markup.escape(Headline.subject(audit)))
+                .append("</h1>\n");
         html.append("<p class=\"verdict ")
                 .append(Headline.shade(audit))
                 .append("\">")
@@ -63,7 +65,7 @@ public final class AuditHtml {
         }
         list("What can be done", Headline.hints(audit));
         list("Unknown or doubtful", Headline.warnings(audit));
-        return html.append(HtmlPage.END).toString();
+        return html.append("</main>\n").append(HtmlPage.END).toString();
     }
 
     private void list(String title, List<String> sentences) {
@@ -111,7 +113,7 @@ public final class AuditHtml {
                         .append("<div class=\"source\">")
                         .append(Markup.escape(step.source()))
                         .append("</div></div>");
-                arrow = "<span class=\"arrow\">&rarr;</span>";
+                arrow = "<span class=\"arrow\" aria-hidden=\"true\">&rarr;</span>";
             }
             html.append("</div>\n");
         }
@@ -126,7 +128,15 @@ public final class AuditHtml {
             return;
         }
         heading("Units");
-        header("unit", "registers", "can block no-snoop", "coherent walk", "interrupt remapping", "serves", "fields");
+        header(
+                "Units",
+                "unit",
+                "registers",
+                "can block no-snoop",
+                "coherent walk",
+                "interrupt remapping",
+                "serves",
+                "fields");
         for (AuditedUnit unit : audit.units()) {
             UnitDescription description = unit.description();
             html.append("<tr>");
@@ -162,7 +172,7 @@ public final class AuditHtml {
             }
             html.append("</td></tr>\n");
         }
-        html.append("</tbody></table>\n");
+        html.append("</tbody></table></div>\n");
     }
 
     private void devices(Audit audit) {
@@ -170,9 +180,11 @@ public final class AuditHtml {
             return;
         }
         heading("Devices");
-        devices(audit.devices().stream()
-                .filter(device -> !device.isPartOfHost())
-                .toList());
+        devices(
+                "Devices",
+                audit.devices().stream()
+                        .filter(device -> !device.isPartOfHost())
+                        .toList());
         List<AuditedDevice> others =
                 audit.devices().stream().filter(AuditedDevice::isPartOfHost).toList();
         if (!others.isEmpty()) {
@@ -180,13 +192,13 @@ public final class AuditHtml {
                     .append(others.size())
                     .append(others.size() == 1 ? " bridge or IOMMU" : " bridges and IOMMUs")
                     .append(", never assigned</summary>");
-            devices(others);
+            devices("Bridges and IOMMUs", others);
             html.append("</details>\n");
         }
     }
 
-    private void devices(List<AuditedDevice> devices) {
-        header("address", "device", "unit", "group", "NoSnoop", "guest", "assignable", "driver");
+    private void devices(String label, List<AuditedDevice> devices) {
+        header(label, "address", "device", "unit", "group", "NoSnoop", "guest", "assignable", "driver");
         for (AuditedDevice device : devices) {
             String driver = device.driver();
             html.append("<tr>");
@@ -210,7 +222,7 @@ public final class AuditHtml {
             cell("", driver == null ? "?" : driver.isEmpty() ? "-" : driver);
             html.append("</tr>\n");
         }
-        html.append("</tbody></table>\n");
+        html.append("</tbody></table></div>\n");
     }
 
     /** Prints the reasons below the title, because the table has no room for another column. */
@@ -231,7 +243,7 @@ public final class AuditHtml {
             return;
         }
         heading("Groups");
-        header("group", "functions", "guest", "viable now", "because");
+        header("Groups", "group", "functions", "guest", "viable now", "because");
         for (AuditedGroup group : audit.groups()) {
             html.append("<tr>");
             cell("", Integer.toString(group.id()));
@@ -243,15 +255,15 @@ public final class AuditHtml {
             reasons(group.blame());
             html.append("</td></tr>\n");
         }
-        html.append("</tbody></table>\n");
+        html.append("</tbody></table></div>\n");
     }
 
     private void heading(String text) {
         html.append("<h2>").append(Markup.escape(text)).append("</h2>\n");
     }
 
-    private void header(String... titles) {
-        html.append("<table><thead><tr>");
+    private void header(String label, String... titles) {
+        html.append(HtmlPage.scrolling(label)).append("<table><thead><tr>");
         for (String title : titles) {
             html.append("<th scope=\"col\">").append(Markup.escape(title)).append("</th>");
         }

@@ -17,6 +17,7 @@ import org.iommu4j.audit.Markup;
 import org.iommu4j.sim.verdict.StaleRead;
 import org.iommu4j.workbench.output.HtmlPage;
 import org.iommu4j.workbench.scenario.Decision;
+import org.iommu4j.workbench.scenario.NotApplicable;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.scenario.TimelineEntry;
 import org.jspecify.annotations.Nullable;
@@ -30,11 +31,13 @@ public final class CasesHtml {
             .matrix td{border:1px solid var(--line);padding:.15rem .4rem;font-size:.85em}.matrix{width:auto}
             .matrix thead th{font-size:.8em;white-space:nowrap;vertical-align:bottom}
             .matrix tbody th{white-space:nowrap;border-bottom:1px solid var(--line);font-size:.9em;
-            position:sticky;left:0;background:#ffffff}
+            position:sticky;left:0;background:var(--page)}.matrix thead th{position:sticky;top:0;
+            background:var(--page);z-index:1}.matrix thead th:first-child{left:0;z-index:2}
             .matrix a{color:inherit}section{border-top:2px solid var(--line);margin-top:2.5rem}
-            .badcell{background:#fdebe7}.matrix .none{color:#6e7781}
-            @media screen and (prefers-color-scheme:dark){.badcell{background:#40201a}
-            .matrix tbody th{background:#15181c}}
+            .badcell{background:#fdebe7}.matrix .none{color:var(--mute)}
+            @media screen{.scroll:has(.matrix){overflow:auto;max-height:92vh}}
+            @media screen and (prefers-color-scheme:dark){.badcell{background:#40201a}}
+            @media print{.matrix th{position:static!important}}
             """;
 
     /** A run with its pictures, and all runs that look like it. */
@@ -78,6 +81,7 @@ public final class CasesHtml {
         html.append("<main id=\"top\">\n<h1>Cases, machines and releases</h1>\n<p class=\"about\">")
                 .append("A cell leads to the picture of its run. Releases with the same answer and picture share one.")
                 .append("</p>\n");
+        absences(outcomes);
         if (releases.size() == 1) {
             LinuxRelease only = releases.iterator().next();
             matrix(
@@ -99,8 +103,39 @@ public final class CasesHtml {
         html.append("<h2>What the cases are about</h2>\n<dl>");
         about.forEach((name, words) -> html.append(element("dt", "", name)).append(element("dd", "", words)));
         html.append("</dl>\n");
+        if (!pictures.isEmpty()) {
+            html.append(element("h2", "", "How to read the pictures")).append('\n');
+            RunHtml.legend(html);
+        }
         pictures.values().forEach(this::section);
         return html.append("</main>\n").append(HtmlPage.END).toString();
+    }
+
+    /** Says what the reasons mean that stand in cells without a picture. */
+    private void absences(List<Outcome> outcomes) {
+        List<NotApplicable> reasons = outcomes.stream()
+                .map(Outcome::reason)
+                .filter(Objects::nonNull)
+                .distinct()
+                .sorted()
+                .toList();
+        if (!reasons.isEmpty()) {
+            html.append("<p class=\"about\">A dash says why a case can&#39;t show its story there.</p>\n<dl>");
+            reasons.forEach(reason ->
+                    html.append(element("dt", "", reason.toString())).append(element("dd", "", meaning(reason))));
+            html.append("</dl>\n");
+        }
+    }
+
+    private static String meaning(NotApplicable reason) {
+        return switch (reason) {
+            case NO_ENFORCEMENT -> "no domain blocks no-snoop: the release, the driver or a unit can't";
+            case NEEDS_KVM_X86 -> "the case has a virtual machine, and the CPUs have neither VMX nor SVM";
+            case NO_DRIVER -> "no driver, or no silicon, knows the machine's IOMMU";
+            case RELEASE_NOT_BUILT -> "a driver that the machine needs is not built for the release";
+            case RELEASE_LACKS -> "the release has no iommufd, or none with device files";
+            case MACHINE_LACKS -> "the machine lacks an IOMMU, or a device or CPU that the case names";
+        };
     }
 
     /** Remembers where an outcome is shown; one that is not applicable has no picture. */
@@ -134,9 +169,9 @@ public final class CasesHtml {
     private <T> void matrix(
             String title, Set<String> names, List<T> columns, BiFunction<String, T, String> key, boolean join) {
         html.append(element("h2", "", title))
-                .append("\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"")
-                .append(Markup.escape(title))
-                .append("\"><table class=\"matrix\"><thead><tr><th scope=\"col\">case</th>");
+                .append('\n')
+                .append(HtmlPage.scrolling(title))
+                .append("<table class=\"matrix\"><thead><tr><th scope=\"col\">case</th>");
         columns.forEach(column -> html.append("<th scope=\"col\">")
                 .append(Markup.escape(column.toString()))
                 .append("</th>"));
@@ -194,8 +229,9 @@ public final class CasesHtml {
                 .append("</h2>\n");
         html.append(element("p", "about", runs(shown.runs()))).append('\n');
         html.append(element("p", "sentence", Summary.of(outcome, stories))).append('\n');
-        RunHtml.pictures(html, outcome, stories, shown.id());
-        html.append("<p><a href=\"#top\">Back to the tables</a></p>\n</section>\n");
+        RunHtml.pictures(html, outcome, stories, "h3", shown.id());
+        html.append("<p><a href=\"#top\">Back to the tables</a>, ")
+                .append("<a href=\"#legend\">how to read the pictures</a></p>\n</section>\n");
     }
 
     /** Says which runs a picture shows: machines, each with its releases. */

@@ -57,7 +57,15 @@ public final class ExploreHtml {
                     .append(element("span", outcome.verdict().name(), RunHtml.verdict(outcome)))
                     .append("</h2>\n");
             html.append(element("p", "sentence", Summary.of(outcome, stories))).append('\n');
-            RunHtml.pictures(html, outcome, stories, "run");
+            if (outcome.staleReads().isEmpty()) {
+                html.append(element(
+                                "p",
+                                "about",
+                                "No read of this run is wrong: what must not be is a state after its last step."))
+                        .append('\n');
+            }
+            RunHtml.legend(html);
+            RunHtml.pictures(html, outcome, stories, "h3", "run");
         }
         return html.append("</main>\n").append(HtmlPage.END).toString();
     }

@@ -27,13 +27,12 @@ import org.iommu4j.workbench.scenario.TimelineEntry;
 public final class RunHtml {
     /** Rules for verdicts and pictures, beside those of every page. */
     static final String STYLE = """
-            .CORRUPTED,.LEAKED{color:var(--bad)}.REFUSED{color:var(--open)}.NOT_APPLICABLE{color:#57606a}
-            .about{color:#57606a;margin:0 0 1rem}.legend{display:flex;flex-wrap:wrap;gap:.3rem 1.4rem;margin:.3rem 0;
-            font-size:.92em;list-style:none;padding:0}.legend svg{vertical-align:-3px;margin-right:.4rem}
-            .story.sample{display:inline}.sentence{font-size:1.1rem;margin:.2rem 0 .8rem}.scroll{overflow-x:auto}
+            .CORRUPTED,.LEAKED{color:var(--bad)}.REFUSED{color:var(--open)}.NOT_APPLICABLE{color:var(--mute)}
+            .about{color:var(--mute);margin:0 0 1rem}.legend{display:flex;flex-wrap:wrap;gap:.3rem 1.4rem;
+            margin:.3rem 0;font-size:.92em;list-style:none;padding:0}.legend svg{vertical-align:-3px;margin-right:.4rem}
+            .story.sample{display:inline}.sentence{font-size:1.1rem;margin:.2rem 0 .8rem}
             .step .source{font-family:ui-monospace,monospace;overflow-wrap:anywhere}
-            @media screen and (prefers-color-scheme:dark){.NOT_APPLICABLE,.about{color:#9aa4af}}
-            @media print{.scroll{overflow:visible}.about,.legend,.sentence{break-after:avoid}}
+            @media print{.about,.legend,.sentence{break-after:avoid}}
             """;
 
     /** The title of a first column with the numbers of events. */
@@ -66,7 +65,10 @@ public final class RunHtml {
                             "p", "verdict", "This is not as the case's page expects: " + outcome.unexpected() + "."))
                     .append('\n');
         }
-        pictures(html, outcome, stories, "run");
+        if (!stories.isEmpty()) {
+            legend(html);
+        }
+        pictures(html, outcome, stories, "h2", "run");
         decisions();
         tables();
         return html.append("</main>\n").append(HtmlPage.END).toString();
@@ -91,21 +93,16 @@ public final class RunHtml {
         return outcome.verdict() + " by " + (outcome.blame() == Blame.HOST ? "the host" : "the guest's driver");
     }
 
-    /** Adds a picture of each word, with its legend. */
-    static void pictures(StringBuilder html, Outcome outcome, List<WordStory> stories, String id) {
+    /** Adds a picture of each word, under a heading of that element. */
+    static void pictures(StringBuilder html, Outcome outcome, List<WordStory> stories, String heading, String id) {
         for (int i = 0; i < stories.size(); i++) {
             WordStory story = stories.get(i);
-            html.append(element("h2", "", "The line " + addresses(outcome, story)))
+            html.append(element(heading, "", "The line " + addresses(outcome, story)))
                     .append('\n');
-            if (i == 0) {
-                legend(html);
-            }
             String sentence = story.wrongReads().isEmpty()
                     ? "Every read of this word saw the value last written."
                     : Summary.of(outcome, story, story.wrongReads().get(0));
-            html.append("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Picture of the line ")
-                    .append(Hex.of(story.word()))
-                    .append("\">")
+            html.append(HtmlPage.scrolling("Picture of the line " + Hex.of(story.word())))
                     .append(StoryPicture.svg(story, sentence, id + "-" + (i + 1)))
                     .append("</div>\n");
         }
@@ -122,8 +119,9 @@ public final class RunHtml {
                         .orElse("");
     }
 
-    private static void legend(StringBuilder html) {
-        html.append("<ul class=\"legend\" aria-label=\"Legend\">");
+    /** Adds what the boxes and arrows of pictures mean; a page with pictures needs it once. */
+    static void legend(StringBuilder html) {
+        html.append("<ul id=\"legend\" class=\"legend\" aria-label=\"Legend of the pictures\">");
         for (Freshness freshness : Freshness.values()) {
             html.append("<li><svg class=\"story sample\" width=\"22\" height=\"16\" aria-hidden=\"true\">")
                     .append("<rect class=\"")
@@ -266,7 +264,9 @@ public final class RunHtml {
 
     private void header(String heading, String... titles) {
         html.append(element("h2", "", heading))
-                .append("\n<div class=\"scroll\"><table")
+                .append('\n')
+                .append(HtmlPage.scrolling(heading))
+                .append("<table")
                 .append(titles[0].equals(NUMBER) ? " class=\"numbered\"" : "")
                 .append("><thead><tr>");
         for (String title : titles) {

@@ -55,7 +55,6 @@ public final class TraceEvents {
         }
         ObjectNode file = JsonNodeFactory.instance.objectNode();
         file.set("traceEvents", trace.events);
-        file.put("displayTimeUnit", "ns");
         file.putObject("otherData")
                 .put("case", outcome.caseName())
                 .put("machine", outcome.machine())
