@@ -17,6 +17,7 @@ import org.openjdk.jmh.annotations.OperationsPerInvocation;
 import org.openjdk.jmh.annotations.OutputTimeUnit;
 import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.State;
+import org.openjdk.jmh.annotations.Threads;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
@@ -58,6 +59,17 @@ public class ExplorerBenchmark {
     @OperationsPerInvocation(TRANSITIONS)
     public Cover twoWorkers() {
         return explore(2);
+    }
+
+    /**
+     * The limit of two workers: two explorations at once that share nothing but the machine. Two workers can be twice
+     * {@link #oneWorker} over this one's figure as fast, no more.
+     */
+    @Benchmark
+    @Threads(2)
+    @OperationsPerInvocation(TRANSITIONS)
+    public Cover limitTwoAtOnce() {
+        return explore(1);
     }
 
     private static Cover explore(int workers) {

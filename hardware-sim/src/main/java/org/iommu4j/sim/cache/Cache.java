@@ -77,7 +77,7 @@ final class Cache {
         int from = slot * ways;
         for (int at = from; at < from + ways; at++) {
             long difference = all[at] ^ line;
-            if (difference != 0 && (difference & ~STATE) == 0) {
+            if ((difference & ~STATE) == 0 && difference != 0) {
                 return at;
             }
         }

@@ -68,7 +68,16 @@ final class LiveWorld {
     private final @Nullable VirtualMachine[] vmOfMemory;
 
     private final String[] vmNames;
+
+    /** The virtual machine of each vCPU. */
+    private final VirtualMachine[] vmOfVcpu;
+
     private final int[] valueBits;
+
+    /** How many bits of a page's word each cache has, with the CPU's buffer, and how many are below them all. */
+    private final int[] cellBits;
+
+    private final int[] belowCells;
 
     /** For each page of memory: the number of the value written last, who wrote it (1 + program), its type. */
     private final int[] last;
@@ -107,7 +116,10 @@ final class LiveWorld {
         iova = new long[pages];
         vmOfMemory = new VirtualMachine[pages];
         vmNames = new String[pages];
+        vmOfVcpu = new VirtualMachine[vcpus.length];
         valueBits = new int[pages];
+        cellBits = new int[pages];
+        belowCells = new int[pages];
         last = new int[pages];
         writer = new int[pages];
         types = new MemoryType[pages];
@@ -115,6 +127,7 @@ final class LiveWorld {
         Arrays.fill(types, MemoryType.WB);
         for (int i = 0; i < vcpus.length; i++) {
             vcpus[i] = stage.vcpu(script.vcpus[i]).vcpu();
+            vmOfVcpu[i] = stage.virtualMachine(script.vmOfVcpu[i]).vm();
         }
         for (int program = 0; program < endpoints.length; program++) {
             if (script.page.actors().get(script.actors[program]) instanceof Actor.Device device) {
@@ -126,7 +139,9 @@ final class LiveWorld {
             physical[i] = stage.place(script.memory[i]).physical();
             valueBits[i] = Integer.SIZE - Integer.numberOfLeadingZeros(script.values[i].length - 1);
             combined += script.isCombined[i] ? 1 : 0;
-            int bits = (cpus + 1) * cellBits(i) + 2 * valueBits[i] + WRITER_BITS + ENTRY_BITS + TYPE_BITS;
+            cellBits[i] = STATE_BITS + valueBits[i] + (script.isCombined[i] ? 1 + valueBits[i] : 0);
+            belowCells[i] = 2 * valueBits[i] + WRITER_BITS + ENTRY_BITS + TYPE_BITS;
+            int bits = (cpus + 1) * cellBits[i] + belowCells[i];
             if (bits > Long.SIZE) {
                 throw new InputException(script.page.file() + ":1:1: '" + script.memory[i] + "' takes " + bits
                         + " bits of a state on " + cpus + " CPUs, expected at most 64: write fewer values to it");
@@ -464,26 +479,39 @@ final class LiveWorld {
         caches.drainCombining(cpu);
     }
 
-    /** The scheduler takes a vCPU off its CPU, and puts it on one. */
-    void schedule(int vcpu, Processor target) {
+    /** The scheduler takes a vCPU off its CPU, and puts it on one; returns whether KVM wrote back a cache for that. */
+    boolean schedule(int vcpu, Processor target) {
         interrupt(vcpus[vcpu].processor().id());
+        long before = vmOfVcpu[vcpu].wbinvdExecuted();
         vcpus[vcpu].loadOn(target);
+        return vmOfVcpu[vcpu].wbinvdExecuted() != before;
     }
 
-    /** Returns whether some cache holds a page's line. */
-    boolean isCached(int page) {
-        return caches.isCached(physical[page]);
+    /** Returns whether some cache holds a page's line, by what {@link #saveMemory} returned. */
+    boolean isCached(int page, long saved) {
+        boolean cached = false;
+        for (int cpu = SHARED_CACHE; cpu < cpus && !cached; cpu++) {
+            cached = isCached(page, saved, cpu);
+        }
+        return cached;
+    }
+
+    private boolean isCached(int page, long saved, int cpu) {
+        return MESI[(int) (cell(page, saved, cpu) >>> (cellBits[page] - STATE_BITS))] != Mesi.INVALID;
     }
 
     void evict(int page) {
         for (int cpu = 0; cpu < cpus; cpu++) {
-            machine.evict(cpu, physical[page]);
+            caches.evict(cpu, physical[page]);
         }
     }
 
-    /** Returns whether a CPU's cache may take a page's line in, which it does not hold. */
-    boolean mayPrefetch(int page, int cpu, boolean anyCpu) {
-        if (caches.state(cpu, physical[page]) != Mesi.INVALID) {
+    /**
+     * Returns whether a CPU's cache may take a page's line in, which it does not hold by what {@link #saveMemory}
+     * returned.
+     */
+    boolean mayPrefetch(int page, long saved, int cpu, boolean anyCpu) {
+        if (isCached(page, saved, cpu)) {
             return false;
         }
         if (anyCpu) {
@@ -499,7 +527,7 @@ final class LiveWorld {
     }
 
     void prefetch(int page, int cpu) {
-        machine.prefetch(cpu, physical[page]);
+        caches.prefetch(cpu, physical[page]);
     }
 
     // What must not be.
@@ -561,18 +589,10 @@ final class LiveWorld {
 
     /** Returns how often WBINVD ran for the guests. */
     long wbinvds() {
-        long count = 0;
-        for (VirtualMachine vm : machines()) {
-            count += vm.wbinvdExecuted();
-        }
-        return count;
-    }
-
-    private VirtualMachine[] machines() {
-        return Arrays.stream(script.vmOfVcpu)
+        return Arrays.stream(vmOfVcpu)
                 .distinct()
-                .map(name -> stage.virtualMachine(name).vm())
-                .toArray(VirtualMachine[]::new);
+                .mapToLong(VirtualMachine::wbinvdExecuted)
+                .sum();
     }
 
     // Saving.
@@ -606,38 +626,53 @@ final class LiveWorld {
         return word << TYPE_BITS | types[page].ordinal();
     }
 
-    /** Returns a page to what {@link #saveMemory} returned. */
+    /** Returns a page to what {@link #saveMemory} returned, whatever it is now. */
     void restoreMemory(int page, long saved) {
-        int bits = valueBits[page];
-        long values = (1L << bits) - 1;
+        restoreMemory(page, saved, ~saved);
+    }
+
+    /**
+     * Returns a page to what {@link #saveMemory} returned. Only what differs is put back: most actions change one
+     * cache.
+     *
+     * @param present what {@link #saveMemory} would return now; a bit that differs has its part put back
+     */
+    void restoreMemory(int page, long saved, long present) {
+        long differing = saved ^ present;
         long word = saved;
         types[page] = Script.type((int) word & (1 << TYPE_BITS) - 1);
         word >>>= TYPE_BITS;
         VirtualMachine vm = vmOfMemory[page];
-        if (vm != null) {
+        if (vm != null && entryOf(differing) != 0) {
             vm.restoreEntry(guestAddress(page), (int) word & (1 << ENTRY_BITS) - 1);
         }
         word >>>= ENTRY_BITS;
         writer[page] = (int) word & (1 << WRITER_BITS) - 1;
         word >>>= WRITER_BITS;
-        last[page] = (int) (word & values);
+        int bits = valueBits[page];
+        last[page] = (int) word & (1 << bits) - 1;
         word >>>= bits;
-        caches.deviceWrite(physical[page], script.values[page][(int) (word & values)], false);
-        word >>>= bits;
-        for (int cpu = cpus - 1; cpu >= SHARED_CACHE; cpu--) {
-            if (script.isCombined[page]) {
-                long waiting = script.values[page][(int) (word & values)];
-                word >>>= bits;
-                if (cpu != SHARED_CACHE) {
-                    caches.restoreCombining(cpu, physical[page], (word & 1) != 0, waiting);
-                }
-                word >>>= 1;
+        // Always: a page that nobody writes has no bits by which this could differ, and a probe writes to it.
+        caches.deviceWrite(physical[page], script.values[page][(int) word & (1 << bits) - 1], false);
+        for (int cpu = SHARED_CACHE; cpu < cpus; cpu++) {
+            if (cell(page, differing, cpu) != 0) {
+                restoreCell(page, cell(page, saved, cpu), cpu);
             }
-            long value = script.values[page][(int) (word & values)];
-            word >>>= bits;
-            caches.restoreLine(cpu, physical[page], MESI[(int) word & (1 << STATE_BITS) - 1], value);
-            word >>>= STATE_BITS;
         }
+    }
+
+    private void restoreCell(int page, long cell, int cpu) {
+        long[] values = script.values[page];
+        int bits = valueBits[page];
+        int mask = (1 << bits) - 1;
+        long line = cell;
+        if (script.isCombined[page]) {
+            line >>>= bits + 1;
+            if (cpu != SHARED_CACHE) {
+                caches.restoreCombining(cpu, physical[page], (cell >>> bits & 1) != 0, values[(int) cell & mask]);
+            }
+        }
+        caches.restoreLine(cpu, physical[page], MESI[(int) (line >>> bits)], values[(int) line & mask]);
     }
 
     /** Returns a hash of a page's saved word without the CPUs' caches and buffers. */
@@ -645,21 +680,17 @@ final class LiveWorld {
         int rest = cellShift(page, cpus - 1);
         long low = saved & (1L << rest) - 1;
         // Two shifts: together they may be 64.
-        long shared = saved >>> (rest + (cpus - 1) * cellBits(page)) >>> cellBits(page);
+        long shared = saved >>> (rest + (cpus - 1) * cellBits[page]) >>> cellBits[page];
         return mix.applyAsLong(mix.applyAsLong(hash, low), shared);
     }
 
     /** Returns what a page's saved word has of a CPU: its private cache and its write-combining buffer. */
     long cell(int page, long saved, int cpu) {
-        return saved >>> cellShift(page, cpu) & (1L << cellBits(page)) - 1;
-    }
-
-    private int cellBits(int page) {
-        return STATE_BITS + valueBits[page] + (script.isCombined[page] ? 1 + valueBits[page] : 0);
+        return saved >>> cellShift(page, cpu) & (1L << cellBits[page]) - 1;
     }
 
     private int cellShift(int page, int cpu) {
-        return TYPE_BITS + ENTRY_BITS + WRITER_BITS + 2 * valueBits[page] + (cpus - 1 - cpu) * cellBits(page);
+        return belowCells[page] + (cpus - 1 - cpu) * cellBits[page];
     }
 
     /** Returns a hash of the vCPUs' saved word without their CPUs. */

@@ -12,6 +12,7 @@ import java.util.function.Supplier;
 import org.iommu4j.explorer.Property;
 import org.iommu4j.explorer.TransitionSystem;
 import org.iommu4j.host.InputException;
+import org.iommu4j.platform.Processor;
 import org.iommu4j.workbench.page.Actor;
 import org.iommu4j.workbench.page.PageReader;
 import org.iommu4j.workbench.page.Programs;
@@ -37,6 +38,7 @@ final class PageSystem implements TransitionSystem {
     private static final int SCHEDULER_BITS = 4;
     private static final int VMM_BITS = 5;
     private static final int FLAG_BITS = 5;
+    private static final int KIND_BITS = 7;
     private static final int ALL = -1;
 
     private final Script script;
@@ -96,6 +98,11 @@ final class PageSystem implements TransitionSystem {
 
     /** Which words have to be written again, by their indexes, a bit each. */
     private int changed = ALL;
+
+    /** For each CPU what a canonical fingerprint has of it beside its cache, while the vCPUs' word is so. */
+    private final long[] cells;
+
+    private long cellsOf;
 
     /** A live world after some of the VMM's steps, its state at first, and what is true of it as long as it lives. */
     private static final class Host {
@@ -194,6 +201,8 @@ final class PageSystem implements TransitionSystem {
         mayPrefetch = named(script.memory, hardware.prefetch());
         owners = never.contains(Programs.Property.LEAK) ? new ValueOwners(script) : null;
         properties = listed();
+        cells = new long[cpus];
+        takeCells(cellsOf);
         reset();
     }
 
@@ -313,13 +322,14 @@ final class PageSystem implements TransitionSystem {
                 }
             }
         }
+        know();
         boolean anyCpu = script.programs.hardware().prefetchBy() == Programs.PrefetchBy.ANY_CPU;
         for (int page = 0; page < script.memory.length; page++) {
-            if (mayEvict[page] && live.isCached(page)) {
+            if (mayEvict[page] && live.isCached(page, present[MEMORY + page])) {
                 into[count++] = evictions() + page;
             }
             for (int cpu = 0; mayPrefetch[page] && cpu < cpus; cpu++) {
-                if (live.mayPrefetch(page, cpu, anyCpu)) {
+                if (live.mayPrefetch(page, present[MEMORY + page], cpu, anyCpu)) {
                     into[count++] = prefetches() + page * cpus + cpu;
                 }
             }
@@ -357,12 +367,10 @@ final class PageSystem implements TransitionSystem {
         } else if (action == programs) {
             vmmStep();
         } else if (action < preemptions()) {
-            live.schedule((action - moves()) / cpus, live.processors[(action - moves()) % cpus]);
-            scheduled++;
+            schedule((action - moves()) / cpus, live.processors[(action - moves()) % cpus]);
         } else if (action < evictions()) {
             int vcpu = action - preemptions();
-            live.schedule(vcpu, live.vcpus[vcpu].processor());
-            scheduled++;
+            schedule(vcpu, live.vcpus[vcpu].processor());
         } else if (action < prefetches()) {
             live.evict(action - evictions());
         } else if (action < tables()) {
@@ -370,6 +378,14 @@ final class PageSystem implements TransitionSystem {
         } else {
             evictTables();
         }
+    }
+
+    private void schedule(int vcpu, Processor target) {
+        if (live.schedule(vcpu, target)) {
+            // Without an exit for WBINVD a load on another CPU flushes the old one.
+            changed = ALL;
+        }
+        scheduled++;
     }
 
     private void evictTables() {
@@ -382,11 +398,11 @@ final class PageSystem implements TransitionSystem {
 
     /** Returns which words an action may change, a bit each. */
     private int changedBy(int action) {
+        if (script.combines && action < evictions()) {
+            // What orders a CPU's stores empties its buffers, of whatever memory.
+            return ALL;
+        }
         if (action < programs) {
-            if (script.combines) {
-                // What orders a CPU's stores empties its buffers, of whatever memory.
-                return ALL;
-            }
             Script.Op op = script.ops[action][counters[action]];
             return switch (op.verb()) {
                 case STORE, LOAD, CLFLUSH, MAP_AS, READ, WRITE -> 1 << CONTROL | 1 << (MEMORY + op.memory());
@@ -399,8 +415,7 @@ final class PageSystem implements TransitionSystem {
             return ALL;
         }
         if (action < evictions()) {
-            // Without an exit for WBINVD a load on another CPU flushes the old one.
-            return ALL;
+            return 1 << CONTROL | 1 << VCPUS;
         }
         int page = action < prefetches() ? action - evictions() : (action - prefetches()) / cpus;
         return 1 << (MEMORY + page);
@@ -682,17 +697,26 @@ final class PageSystem implements TransitionSystem {
         for (int page = 0; page < script.memory.length; page++) {
             hash = live.withoutCpus(page, present[MEMORY + page], hash, mix);
         }
+        if (present[VCPUS] != cellsOf) {
+            takeCells(present[VCPUS]);
+        }
         long sum = 0;
         for (int cpu = 0; cpu < cpus; cpu++) {
-            // Mixed before the cell is: a small number would cancel bits of a small cell.
-            long kind = mix.applyAsLong(0, hostCpu[cpu] ? cpu + 2 : 1);
-            long signature = mix.applyAsLong(kind, live.cell(present[VCPUS], cpu));
+            long signature = mix.applyAsLong(0, cells[cpu]);
             for (int page = 0; page < script.memory.length; page++) {
                 signature = mix.applyAsLong(signature, live.cell(page, present[MEMORY + page], cpu));
             }
             sum += mix.applyAsLong(0, signature);
         }
         return mix.applyAsLong(hash, sum);
+    }
+
+    /** Keeps what the vCPUs have to do with each CPU, and which kind of CPU it is: most actions leave that alone. */
+    private void takeCells(long vcpusSaved) {
+        for (int cpu = 0; cpu < cpus; cpu++) {
+            cells[cpu] = live.cell(vcpusSaved, cpu) << KIND_BITS | (hostCpu[cpu] ? cpu + 2 : 1);
+        }
+        cellsOf = vcpusSaved;
     }
 
     @Override
@@ -728,7 +752,7 @@ final class PageSystem implements TransitionSystem {
             }
             for (int page = 0; page < script.memory.length; page++) {
                 if (from[at + MEMORY + page] != present[MEMORY + page]) {
-                    live.restoreMemory(page, from[at + MEMORY + page]);
+                    live.restoreMemory(page, from[at + MEMORY + page], present[MEMORY + page]);
                 }
             }
         }

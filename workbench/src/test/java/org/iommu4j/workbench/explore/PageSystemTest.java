@@ -103,6 +103,23 @@ class PageSystemTest {
         assertGoesOn(EARLY, "7.3", "amd-v2");
     }
 
+    @Test
+    void aPageThatNobodyWritesKeepsNothingOfAProbe() {
+        Explored.text("""
+                        case: unwritten
+                        about: a word of such a page has no bits for its value
+                        actors:
+                          vcpu0: {vm: guest, cpu: 1}
+                          gpu:   {device: first, vm: guest}
+                        memory:
+                          buffer: {of: guest}
+                        programs:
+                          vcpu0: [load buffer]
+                          gpu:   [read buffer]
+                        never: [stale read, unexpected fault]
+                        """, "intel-nosc", "7.3").assertClean();
+    }
+
     private static void assertGoesOn(String text, String release, String machine) {
         long seed = Long.getLong("iommu4j.seed", System.nanoTime());
         Random random = new Random(seed);
