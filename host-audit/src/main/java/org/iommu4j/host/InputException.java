@@ -49,7 +49,9 @@ public class InputException extends RuntimeException {
             return "not a directory";
         }
         String reason = failure instanceof FileSystemException named ? named.getReason() : failure.getMessage();
-        return reason == null ? failure.getClass().getSimpleName() : reason.lines().findFirst().orElse("");
+        return reason == null
+                ? failure.getClass().getSimpleName()
+                : reason.lines().findFirst().orElse("");
     }
 
     private static String withFile(String place, IOException cause) {

@@ -207,8 +207,7 @@ final class LiveKernel implements AutoCloseable {
         }
     }
 
-    private static List<String> arguments(
-            Qemu qemu, Path folder, Path directory, LiveMachine machine, int cpus) {
+    private static List<String> arguments(Qemu qemu, Path folder, Path directory, LiveMachine machine, int cpus) {
         List<String> arguments = new ArrayList<>(List.of("-accel", "tcg", "-cpu", "max"));
         if (machine.believed() == 0) {
             arguments.addAll(List.of("-machine", "q35"));

@@ -23,6 +23,7 @@ enum LiveMachine {
     /** AMD-Vi with v1 tables. */
     AMD(Qemu::amdViUnit, "amd_iommu=pgtbl_v1", 0);
 
+    @SuppressWarnings("ImmutableEnumChecker") // functions without state
     private final Function<Qemu, String> unit;
     private final String option;
     private final long believed;

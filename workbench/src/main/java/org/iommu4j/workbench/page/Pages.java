@@ -62,7 +62,8 @@ public final class Pages {
                     .toList();
         } catch (IOException e) {
             throw new InputException(
-                    directory + ": can't be listed (" + InputException.reason(e) + "), expected a directory of pages", e);
+                    directory + ": can't be listed (" + InputException.reason(e) + "), expected a directory of pages",
+                    e);
         }
         if (files.isEmpty()) {
             throw new InputException(directory + ": no page there, expected files that end in " + SUFFIX);
