@@ -36,7 +36,7 @@ class InputExceptionTest {
     void aReasonIsOneLineAndNeverNull() {
         assertThat(refused(new IOException("Is a directory\nand more")))
                 .isEqualTo("/c: can't be read (Is a directory)");
-        assertThat(refused(new EOFException())).isEqualTo("/c: can't be read (java.io.EOFException)");
+        assertThat(refused(new EOFException())).isEqualTo("/c: can't be read (EOFException)");
         assertThat(refused(new FileSystemException("/c"))).isEqualTo("/c: can't be read (FileSystemException)");
     }
 }
