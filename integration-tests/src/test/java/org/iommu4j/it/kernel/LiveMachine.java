@@ -25,6 +25,7 @@ enum LiveMachine {
 
     @SuppressWarnings("ImmutableEnumChecker") // functions without state
     private final Function<Qemu, String> unit;
+
     private final String option;
     private final long believed;
 
