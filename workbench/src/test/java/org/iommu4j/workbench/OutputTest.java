@@ -244,6 +244,7 @@ class OutputTest {
                 shell,
                 "sh",
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Dguice_bytecode_gen_option=DISABLED", // as in the launcher; newer JDKs warn of the other way
                 "-cp",
                 System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
                 "org.iommu4j.workbench.Main"));
