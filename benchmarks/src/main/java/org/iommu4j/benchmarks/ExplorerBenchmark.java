@@ -3,11 +3,13 @@ package org.iommu4j.benchmarks;
 
 import java.util.Arrays;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
 import org.iommu4j.explorer.Bounds;
 import org.iommu4j.explorer.Cover;
 import org.iommu4j.explorer.Exploration;
 import org.iommu4j.explorer.MesiCaches;
 import org.iommu4j.explorer.Settings;
+import org.iommu4j.explorer.TransitionSystem;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Fork;
@@ -73,10 +75,14 @@ public class ExplorerBenchmark {
     }
 
     private static Cover explore(int workers) {
-        Settings settings = Settings.DEFAULT.withWorkers(workers);
-        try (Exploration exploration = new Exploration(() -> new MesiCaches(3, 3, 2), settings)) {
+        return explore(() -> new MesiCaches(3, 3, 2), workers, STATES, TRANSITIONS);
+    }
+
+    /** Explores all of a system, whose size is known. */
+    static Cover explore(Supplier<? extends TransitionSystem> systems, int workers, long states, long transitions) {
+        try (Exploration exploration = new Exploration(systems, Settings.DEFAULT.withWorkers(workers))) {
             Cover cover = exploration.run(Bounds.NONE).cover();
-            if (cover.states() != STATES || cover.transitions() != TRANSITIONS) {
+            if (cover.states() != states || cover.transitions() != transitions) {
                 throw new IllegalStateException(cover.statement());
             }
             return cover;

@@ -5,10 +5,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.explorer.Bounds;
 import org.iommu4j.explorer.Cover;
-import org.iommu4j.explorer.Exploration;
-import org.iommu4j.explorer.Settings;
 import org.iommu4j.explorer.World;
 import org.iommu4j.workbench.PageWorlds;
 import org.iommu4j.workbench.scenario.Kernel;
@@ -82,13 +79,6 @@ public class PageBenchmark {
     }
 
     private Cover explore(int workers) {
-        Settings settings = Settings.DEFAULT.withWorkers(workers);
-        try (Exploration exploration = new Exploration(() -> worlds.open(world.input()), settings)) {
-            Cover cover = exploration.run(Bounds.NONE).cover();
-            if (cover.states() != STATES || cover.transitions() != TRANSITIONS) {
-                throw new IllegalStateException(cover.statement());
-            }
-            return cover;
-        }
+        return ExplorerBenchmark.explore(() -> worlds.open(world.input()), workers, STATES, TRANSITIONS);
     }
 }
