@@ -19,6 +19,9 @@ final class PciRegions {
     /** Regions 0 to 5 are the base address registers'. */
     static final int BARS = 6;
 
+    /** Offset of the first base address register; each has 4 bytes. */
+    static final int REGISTERS = 0x10;
+
     private static final int ROM = 6;
     private static final int CONFIG = 7;
     private static final int VGA = 8;
@@ -29,7 +32,6 @@ final class PciRegions {
     private static final int DECODING = 0x3;
     private static final int CLASS = 0x0a;
     private static final int CLASS_VGA = 0x0300;
-    private static final int REGISTERS = 0x10;
     private static final int REGISTERS_OF_BRIDGE = 2;
     private static final int ROM_REGISTER = 0x30;
     private static final int ROM_REGISTER_OF_BRIDGE = 0x38;

@@ -23,8 +23,6 @@ final class VfioPciFunction {
     private static final int COMMAND_IO = 1;
     private static final int COMMAND_MEMORY = 1 << 1;
     private static final int COMMAND_BUS_MASTER = 1 << 2;
-    private static final int BARS = 0x10;
-    private static final int BAR_COUNT = 6;
 
     private static final int CAPABILITY_POWER_MANAGEMENT = 0x01;
     private static final int PMCSR = 4;
@@ -118,8 +116,8 @@ final class VfioPciFunction {
      */
     void enable() {
         int command = config().read(COMMAND, 2) & ~COMMAND_BUS_MASTER;
-        for (int bar = 0; bar < BAR_COUNT; bar++) {
-            int value = config().read(BARS + 4 * bar, 4);
+        for (int bar = 0; bar < PciRegions.BARS; bar++) {
+            int value = config().read(PciRegions.REGISTERS + 4 * bar, 4);
             if (value != 0) {
                 command |= (value & 1) != 0 ? COMMAND_IO : COMMAND_MEMORY;
             }

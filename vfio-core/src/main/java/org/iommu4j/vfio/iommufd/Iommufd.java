@@ -270,8 +270,8 @@ public final class Iommufd implements AutoCloseable {
      *     readable nor writeable); ENOENT; EOVERFLOW (the memory wraps around, or ends with the last byte of all
      *     addresses); EINVAL (length 0; too long, before 6.13 ahead of EOVERFLOW; misaligned); with FIXED_IOVA EINVAL
      *     (misaligned), EOVERFLOW (wraps around), EINVAL (reserved), EEXIST (mapped), else ENOSPC; EINVAL (the memory
-     *     is misaligned). Only where a device is attached: EFAULT, as
-     *     {@link org.iommu4j.core.IommuMapper#map}, ENOMEM (the limit)
+     *     is misaligned). Only where a device is attached: EFAULT, as {@link org.iommu4j.core.IommuMapper#map}, ENOMEM
+     *     (the limit)
      */
     public long ioasMap(IoasMap map) {
         checkOpen();
@@ -416,8 +416,7 @@ public final class Iommufd implements AutoCloseable {
      * @throws IommuException ENOENT (no such IOAS); EOVERFLOW (IOVA or length is 2^64 - 1), EINVAL (length 0),
      *     EOVERFLOW (wraps around); EBUSY (another call maps or unmaps an area of the range), EDEADLK (an access does
      *     not let go), ENOENT (an area is in the range with a part only): what is below is unmapped; ENOENT (nothing is
-     *     there). ETIMEDOUT or EIO when an invalidation did not
-     *     complete: all is unmapped, and the pages stay pinned
+     *     there). ETIMEDOUT or EIO when an invalidation did not complete: all is unmapped, and the pages stay pinned
      */
     public long ioasUnmap(int ioasId, long iova, long length) {
         checkOpen();
