@@ -144,7 +144,7 @@ public abstract class MemoryImage implements Fabric, AutoCloseable {
         try {
             channel.close();
         } catch (IOException e) {
-            throw new InputException(file + ": can't be closed (" + e.getMessage() + ")", e);
+            throw InputException.of(file.toString(), "can't be closed", e);
         }
     }
 }
